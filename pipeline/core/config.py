@@ -1,0 +1,282 @@
+"""All settings, typed and checked: the one file `secondlook.toml`, whose every field is documented here and nowhere else."""
+
+import dataclasses
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from secondlook.pipeline.core.errors import UserError, unknown
+
+Section = TypeVar("Section")
+
+
+def setting(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+) -> Any:
+    """A field of a section: its default, one sentence about it, its unit, and what is allowed."""
+    facts = {"doc": doc, "unit": unit, "low": low, "high": high, "choices": choices}
+    return dataclasses.field(default=default, metadata=facts)
+
+
+def _check(section: str, field: dataclasses.Field[Any], value: Any) -> Any:
+    name, facts = f"[{section}] {field.name}", field.metadata
+    kind = type(field.default)
+    if kind is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind:
+        raise UserError(f"{name} takes a {kind.__name__}, got {value!r}")
+    if facts["choices"] and value not in facts["choices"]:
+        raise unknown(name, str(value), facts["choices"])
+    low, high = facts["low"], facts["high"]
+    if (low is not None and not value >= low) or (high is not None and not value <= high):
+        span = (
+            f"from {low:g}" + (f" to {high:g}" if high is not None else " up") if low is not None else f"up to {high:g}"
+        )
+        raise UserError(f"{name} takes {span}{' ' + facts['unit'] if facts['unit'] else ''}, got {value!r}")
+    return value
+
+
+class Checked:
+    """A frozen dataclass whose fields are checked when it is made."""
+
+    section = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            object.__setattr__(self, field.name, _check(self.section, field, getattr(self, field.name)))
+
+
+@dataclass(frozen=True)
+class LakeSettings(Checked):
+    """Where the lake lies, and how much of its past it keeps."""
+
+    section = "lake"
+    url: str = setting("./lake", "folder or fsspec URL of the lake; --lake overrides it")
+    catalog: str = setting(
+        "",
+        "SQLAlchemy URL of the catalog, such as postgresql+pg8000://user@host/db; empty: SQLite in the lake's folder",
+    )
+    dataset: str = setting("default", "name of the dataset; with a picture's key it makes the picture's identity")
+    keep_versions: int = setting(
+        200, "how many of the newest versions `gc` keeps readable by --as-of", unit="versions", low=1
+    )
+
+
+@dataclass(frozen=True)
+class SparkSettings(Checked):
+    """The Spark session."""
+
+    section = "spark"
+    master: str = setting("", "Spark master; empty: local[*], all cores of this machine")
+    driver_memory_mb: int = setting(1024, "heap of the driver's JVM", unit="MB", low=256)
+
+
+@dataclass(frozen=True)
+class IngestSettings(Checked):
+    """What is read, and the limits that hostile files run into."""
+
+    section = "ingest"
+    store: str = setting(
+        "copy", "copy the bytes into the lake, or keep a reference to where they are", choices=("copy", "reference")
+    )
+    max_file_mb: int = setting(64, "larger files are rejected as too large, unread", unit="MB", low=1)
+    max_pixels: int = setting(
+        100_000_000,
+        "pictures that declare more are refused as decompression bombs before they are decoded",
+        unit="pixels",
+        low=1,
+    )
+    decode_timeout_s: float = setting(20.0, "a picture that takes longer to decode is rejected", unit="s", low=0.1)
+    row_group_mb: int = setting(
+        8, "image bytes in one row group: what a reader holds at once", unit="MB", low=1, high=16
+    )
+    file_mb: int = setting(
+        64, "image bytes in one file of the lake: what a worker holds at once", unit="MB", low=1, high=512
+    )
+
+
+@dataclass(frozen=True)
+class TrainSettings(Checked):
+    """The generalist."""
+
+    section = "train"
+    backbone: str = setting(
+        "small",
+        "`small`: a convolutional net trained from scratch, for small pictures; else a transformers image model, of the hub or a local folder, kept frozen",
+    )
+    image_px: int = setting(
+        0,
+        "side that pictures are resized to; 0: 128 for a frozen backbone, 32 for `small`",
+        unit="pixels",
+        low=0,
+        high=1024,
+    )
+    folds: int = setting(
+        5, "K of the K-fold cross-fitting that makes every audited probability out of sample", low=2, high=20
+    )
+    refits: int = setting(1, "times the heads are fitted again without the labels that they doubt", low=0, high=5)
+    epochs: int = setting(12, "passes over the data for `small`", low=1)
+    batch: int = setting(128, "pictures in one step", unit="pictures", low=1)
+    top_k: int = setting(
+        20, "classes whose probability is kept for a picture; all of them where there are fewer", unit="classes", low=2
+    )
+    threads: int = setting(0, "CPU threads; 0: all", low=0)
+    device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
+    seed: int = setting(7, "seed of folds, weights and order", low=0)
+
+
+@dataclass(frozen=True)
+class LintSettings(Checked):
+    """Thresholds of the rules; `secondlook rule CODE` says what each one means."""
+
+    section = "lint"
+    mislabel_margin: float = setting(
+        0.10,
+        "SL101: flagged where the best other class is more probable than the given one by more than this",
+        low=-1.0,
+        high=1.0,
+    )
+    ambiguous_margin: float = setting(0.10, "SL102: the two best classes are closer than this", low=0.0, high=1.0)
+    ambiguous_mass: float = setting(0.80, "SL102: … and together at least this probable", low=0.0, high=1.0)
+    near_bits: int = setting(
+        6,
+        "SL202, SL203: perceptual hashes that differ in at most this many of 64 bits are near",
+        unit="bits",
+        low=0,
+        high=16,
+    )
+    dark: float = setting(0.10, "SL302: mean brightness below this, of 0 to 1", low=0.0, high=1.0)
+    bright: float = setting(0.93, "SL303: mean brightness above this, of 0 to 1", low=0.0, high=1.0)
+    blur: float = setting(0.0008, "SL304: sharpness (variance of the Laplacian at working size) below this", low=0.0)
+    entropy: float = setting(
+        1.0, "SL305: entropy of the brightness histogram below this", unit="bits", low=0.0, high=8.0
+    )
+    aspect: float = setting(4.0, "SL306: longer side over shorter side above this", low=1.0)
+    min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)
+    min_class: int = setting(20, "SL503: classes with fewer labeled pictures than this", unit="pictures", low=1)
+    fail_above: int = setting(0, "findings that `lint` lets pass before its exit status is 1", unit="findings", low=0)
+
+
+@dataclass(frozen=True)
+class ReviewSettings(Checked):
+    """The labeling queue and what it takes to change a label."""
+
+    section = "review"
+    budget: int = setting(200, "pictures in a batch unless --budget says otherwise", unit="pictures", low=1)
+    random_share: float = setting(
+        0.05, "share of a batch that is drawn at random, to keep the estimates honest", low=0.0, high=1.0
+    )
+    min_probability: float = setting(
+        0.6, "a decision is taken where the consensus is at least this probable", low=0.5, high=1.0
+    )
+
+
+@dataclass(frozen=True)
+class Waiver(Checked):
+    """A finding that somebody has looked at and accepts: `[[waivers]]`."""
+
+    section = "waivers"
+    rule: str = setting("", "code of the rule, such as SL302")
+    subject: str = setting("*", "key of the picture or name of the class; a pattern with * and ?")
+    reason: str = setting("", "why this is accepted; required")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.rule or not self.reason.strip():
+            raise UserError(f"a [[waivers]] entry needs rule and reason, got rule={self.rule!r} reason={self.reason!r}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything in `secondlook.toml`."""
+
+    lake: LakeSettings = LakeSettings()
+    spark: SparkSettings = SparkSettings()
+    ingest: IngestSettings = IngestSettings()
+    train: TrainSettings = TrainSettings()
+    lint: LintSettings = LintSettings()
+    review: ReviewSettings = ReviewSettings()
+    waivers: tuple[Waiver, ...] = ()
+
+
+def _section(kind: type[Section], name: str, values: Any) -> Section:
+    if not isinstance(values, Mapping):
+        raise UserError(f"[{name}] is a section of settings, got {values!r}")
+    allowed = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in allowed:
+            raise unknown(f"setting in [{name}]", key, allowed)
+    return kind(**values)
+
+
+def from_mapping(values: Mapping[str, Any]) -> Settings:
+    """Settings from a parsed TOML document.
+
+    >>> from_mapping({"train": {"folds": 3}}).train.folds
+    3
+    >>> from_mapping({"train": {"folds": 1}})
+    Traceback (most recent call last):
+    secondlook.pipeline.core.errors.UserError: [train] folds takes from 2 to 20, got 1
+    """
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(Settings)}
+    parts: dict[str, Any] = {}
+    for name, body in values.items():
+        if name not in kinds:
+            raise unknown("section", name, kinds)
+        if name == "waivers":
+            if not isinstance(body, list):
+                raise UserError("waivers are written as [[waivers]], one block each")
+            parts[name] = tuple(_section(Waiver, name, waiver) for waiver in body)
+        else:
+            parts[name] = _section(kinds[name], name, body)
+    return Settings(**parts)
+
+
+def load(path: Path | None) -> Settings:
+    """Settings from a file; without a path, from `secondlook.toml` here if there is one, else the defaults."""
+    chosen = path or Path("secondlook.toml")
+    if path is None and not chosen.exists():
+        return Settings()
+    try:
+        return from_mapping(tomllib.loads(chosen.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise UserError(f"there is no settings file {chosen}") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as problem:
+        raise UserError(f"{chosen} can't be read as TOML: {problem}") from None
+    except UserError as problem:
+        raise UserError(f"{chosen}: {problem}") from None
+
+
+def sections() -> Iterator[tuple[str, type[Any]]]:
+    """Each section's name and class, in the order of the file."""
+    for field in dataclasses.fields(Settings):
+        yield field.name, Waiver if field.name == "waivers" else type(field.default)
+
+
+def documented() -> str:
+    """The whole file with its defaults, each field with its sentence: what `secondlook settings` prints."""
+    lines: list[str] = []
+    for name, kind in sections():
+        head = "[[waivers]]" if kind is Waiver else f"[{name}]"
+        lines += [f"# {(kind.__doc__ or '').splitlines()[0]}", f"# {head}" if kind is Waiver else head]
+        for field in dataclasses.fields(kind):
+            facts = field.metadata
+            allowed = f" ({' | '.join(facts['choices'])})" if facts["choices"] else ""
+            unit = f" [{facts['unit']}]" if facts["unit"] else ""
+            lines += [f"# {facts['doc']}{allowed}{unit}", f"# {field.name} = {_toml(field.default)}"]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, str):
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return str(value).lower() if isinstance(value, bool) else repr(value)

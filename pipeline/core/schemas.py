@@ -1,0 +1,174 @@
+"""The tables of the lake, all of them, as Arrow schemas.
+
+Every table is append-only. Its newest row for a key is the one that holds; `seq` says what is newest: it grows with each
+commit, and one commit never writes two rows of one key. Columns are only ever added. Times are UTC, in microseconds.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+TEXT = pa.string()
+INT = pa.int64()
+REAL = pa.float64()
+TIME = pa.timestamp("us", tz="UTC")
+ATTRIBUTES = pa.map_(TEXT, TEXT)
+IMAGE = pa.struct([("bytes", pa.binary()), ("path", TEXT)])  # the layout of Hugging Face datasets
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table's name, what identifies a row of it, and its columns."""
+
+    name: str
+    key: tuple[str, ...]
+    schema: pa.Schema
+
+
+def _table(name: str, key: str, /, **columns: pa.DataType) -> Table:
+    fields = [pa.field("seq", INT), *(pa.field(column, kind) for column, kind in columns.items())]
+    return Table(name, tuple(key.split()), pa.schema(fields))
+
+
+TABLES: dict[str, Table] = {
+    table.name: table
+    for table in (
+        # A place in a source. `split` is "" where the source has none. `size_bytes` and `modified_us` tell a changed
+        # file from a known one without reading it.
+        _table(
+            "samples",
+            "sample_id",
+            sample_id=TEXT,
+            dataset=TEXT,
+            source=TEXT,
+            key=TEXT,
+            content_id=TEXT,
+            split=TEXT,
+            size_bytes=INT,
+            modified_us=INT,
+            attributes=ATTRIBUTES,
+        ),
+        # A content's bytes, or (bytes null) the URL where they stay.
+        _table("images", "content_id", content_id=TEXT, image=IMAGE),
+        # What could not be read, with a reason of pipeline.core.decode.REASONS.
+        _table(
+            "rejects",
+            "sample_id",
+            sample_id=TEXT,
+            dataset=TEXT,
+            source=TEXT,
+            key=TEXT,
+            reason=TEXT,
+            detail=TEXT,
+            size_bytes=INT,
+            modified_us=INT,
+        ),
+        # What one decode tells. Sizes in pixels after EXIF orientation; `phash`, `dhash` 64 bits each; brightness,
+        # contrast, means and deviations in 0..1 of the range of a channel; blur and entropy: see pipeline.images.quality.
+        _table(
+            "fingerprints",
+            "content_id",
+            content_id=TEXT,
+            format=TEXT,
+            mode=TEXT,
+            width=INT,
+            height=INT,
+            orientation=INT,
+            size_bytes=INT,
+            phash=INT,
+            dhash=INT,
+            brightness=REAL,
+            contrast=REAL,
+            blur=REAL,
+            entropy=REAL,
+            mean_r=REAL,
+            mean_g=REAL,
+            mean_b=REAL,
+            std_r=REAL,
+            std_g=REAL,
+            std_b=REAL,
+        ),
+        # What happened to labels, in commit order. A null label takes the label away. `source` is one of LABEL_SOURCES.
+        _table(
+            "labels",
+            "sample_id",
+            sample_id=TEXT,
+            label=TEXT,
+            source=TEXT,
+            actor=TEXT,
+            time=TIME,
+            batch=TEXT,
+            evidence=TEXT,
+        ),
+        # What happened to classes: `event` is "added" in this version.
+        _table("classes", "name event", name=TEXT, event=TEXT, into=TEXT, actor=TEXT, time=TIME),
+        # A trained model: where its files are, and (JSON) its settings and what was measured of it.
+        _table(
+            "models",
+            "model",
+            model=TEXT,
+            kind=TEXT,
+            backbone=TEXT,
+            classes=pa.list_(TEXT),
+            path=TEXT,
+            settings=TEXT,
+            metrics=TEXT,
+        ),
+        _table("embeddings", "content_id model", content_id=TEXT, model=TEXT, vector=pa.list_(pa.float32())),
+        # The most probable classes as indices into the model's list, most probable first, with their probabilities.
+        # `fold` is the fold that the content was held out of, -1 where it had no label and so was in none.
+        _table(
+            "predictions",
+            "content_id model",
+            content_id=TEXT,
+            model=TEXT,
+            classes=pa.list_(pa.int32()),
+            probs=pa.list_(pa.float32()),
+            fold=INT,
+        ),
+        # What lint says. All rows of one run of lint share their `seq`. `subject` is a sample_id, a class …, as
+        # `subject_kind` says; `key` is its name for people. Evidence is JSON. `waiver` is the reason of a waived one.
+        _table(
+            "findings",
+            "seq rule subject",
+            rule=TEXT,
+            subject_kind=TEXT,
+            subject=TEXT,
+            key=TEXT,
+            split=TEXT,
+            score=REAL,
+            message=TEXT,
+            evidence=TEXT,
+            waiver=TEXT,
+        ),
+        # What people were asked: `strategy` says why this sample.
+        _table(
+            "batches",
+            "batch sample_id",
+            batch=TEXT,
+            sample_id=TEXT,
+            position=INT,
+            strategy=TEXT,
+            choices=pa.list_(TEXT),
+            time=TIME,
+        ),
+        # What people answered: `answer` is one of ANSWERS, `label` is null unless it is "label".
+        _table(
+            "annotations",
+            "annotation_id",
+            annotation_id=TEXT,
+            batch=TEXT,
+            sample_id=TEXT,
+            annotator=TEXT,
+            answer=TEXT,
+            label=TEXT,
+            seconds=REAL,
+            state=TEXT,
+            time=TIME,
+        ),
+    )
+}
+
+LABEL_SOURCES = ("ingest", "review", "revert")
+ANSWERS = ("label", "unsure", "none of these", "bad picture")
+STATES = ("submitted", "changed", "deleted")
