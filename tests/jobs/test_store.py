@@ -1,0 +1,99 @@
+"""The lake: what a reader sees, after whatever happened to the writers."""
+
+from datetime import UTC, datetime
+
+import pyarrow as pa
+import pytest
+
+from secondlook.jobs.store import Attempt, Lake
+from secondlook.pipeline.core.errors import ConflictError, UserError
+
+
+def events(*pairs: tuple[str, str]) -> pa.Table:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return pa.table(
+        {
+            "sample_id": [sample for sample, _ in pairs],
+            "label": [label for _, label in pairs],
+            "source": ["ingest"] * len(pairs),
+            "actor": ["test"] * len(pairs),
+            "time": pa.array([now] * len(pairs), pa.timestamp("us", tz="UTC")),
+            "batch": pa.array([None] * len(pairs), pa.string()),
+            "evidence": pa.array([None] * len(pairs), pa.string()),
+        }
+    )
+
+
+def write(lake: Lake, job: str, *pairs: tuple[str, str], **inputs: object) -> Attempt:
+    attempt = lake.attempt(job, inputs)
+    attempt.append("labels", events(*pairs))
+    return attempt
+
+
+def labels(lake: Lake, reference: str | int | None = None) -> dict[str, str]:
+    rows = lake.latest("labels", lake.at(reference), ["sample_id", "label"])
+    return dict(zip(rows["sample_id"].to_pylist(), rows["label"].to_pylist(), strict=True))
+
+
+def test_newest_event_of_a_sample_is_its_label_and_old_versions_stay(lake: Lake) -> None:
+    write(lake, "a", ("s1", "cat"), ("s2", "dog"), x=1).commit({})
+    write(lake, "a", ("s1", "dog"), x=2).commit({})
+    assert labels(lake) == {"s1": "dog", "s2": "dog"}
+    assert labels(lake, 1) == labels(lake, "head~1") == {"s1": "cat", "s2": "dog"}
+
+
+def test_an_attempt_that_never_commits_is_invisible_to_those_after_it(lake: Lake) -> None:
+    write(lake, "a", ("s1", "cat"), x=1).commit({})
+    write(lake, "killed", ("s1", "WRONG"), ("s9", "WRONG"))  # dies here
+    assert labels(lake) == {"s1": "cat"}
+    write(lake, "b", ("s2", "dog"), x=1).commit({})
+    assert labels(lake) == {"s1": "cat", "s2": "dog"}
+
+
+def test_the_same_job_on_the_same_inputs_is_one_version(lake: Lake) -> None:
+    first, second = write(lake, "a", ("s1", "cat"), x=1), write(lake, "a", ("s1", "cat"), x=1)
+    assert second.commit({}).id == first.commit({}).id == 1
+    assert lake.read("labels", lake.at()).num_rows == 1
+
+
+def test_two_jobs_on_different_tables_both_survive(lake: Lake) -> None:
+    write(lake, "a", ("s1", "cat"), x=1).commit({})
+    slow = lake.attempt("slow", {})
+    slow.append("classes", pa.table({"name": ["cat"], "event": ["added"]} | _rest("classes", 1)))
+    write(lake, "a", ("s1", "dog"), x=2).commit({})
+    assert slow.commit({}).id == 3
+    assert labels(lake) == {"s1": "dog"}
+    assert lake.read("classes", lake.at())["name"].to_pylist() == ["cat"]
+
+
+def _rest(table: str, n: int) -> dict[str, pa.Array]:
+    from secondlook.pipeline.core.schemas import TABLES
+
+    skip = {"seq", "name", "event"}
+    return {f.name: pa.nulls(n, f.type) for f in TABLES[table].schema if f.name not in skip}
+
+
+def test_two_jobs_on_one_table_the_slower_is_told_to_run_again(lake: Lake) -> None:
+    fast, slow = write(lake, "fast", ("s1", "cat")), write(lake, "slow", ("s1", "dog"))
+    fast.commit({})
+    with pytest.raises(ConflictError, match="another job changed labels meanwhile"):
+        slow.commit({})
+    assert labels(lake) == {"s1": "cat"}
+
+
+@pytest.mark.parametrize(
+    ("reference", "sentence"),
+    [("7", "there is no version 7; this lake has 1 to 1"), ("yesterday", "a number, head or head~N; got 'yesterday'")],
+)
+def test_an_unknown_version_is_answered_with_those_there_are(lake: Lake, reference: str, sentence: str) -> None:
+    write(lake, "a", ("s1", "cat")).commit({})
+    with pytest.raises(UserError, match=sentence):
+        lake.at(reference)
+
+
+def test_opening_a_folder_that_is_no_lake_is_refused(tmp_path: object) -> None:
+    with pytest.raises(UserError, match="there is no lake at"):
+        Lake(f"{tmp_path}/nothing")
+    (tmp_path / "photo.txt").write_text("mine")  # type: ignore[operator]
+    with pytest.raises(UserError, match="not a lake and not empty"):
+        Lake(str(tmp_path), create=True)
