@@ -7,10 +7,8 @@ leaves branches that no version names, and `jobs.gc` removes them. Why: docs/dec
 
 import contextlib
 import hashlib
-import json
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -29,9 +27,12 @@ from pyiceberg.exceptions import (
 from pyiceberg.expressions import AlwaysTrue, In
 from pyiceberg.table import Table as IcebergTable
 
+from secondlook.jobs.versions import Version, Versions, digest
 from secondlook.pipeline.core.config import LakeSettings
 from secondlook.pipeline.core.errors import ConflictError, SecondlookError, UnavailableError, UserError
 from secondlook.pipeline.core.schemas import TABLES
+
+__all__ = ["Attempt", "Lake", "Version", "digest", "images_by_content", "read_reference"]
 
 CATALOG_NAME = "secondlook"  # Iceberg finds tables under the name they were made with, so it never changes
 COMMIT_TRIES = 20
@@ -46,45 +47,6 @@ TABLE_PROPERTIES = {
     "commit.manifest.min-count-to-merge": "16",
     "write.parquet.compression-codec": "zstd",
 }
-
-_metadata = sa.MetaData()
-VERSIONS = sa.Table(
-    "secondlook_versions",
-    _metadata,
-    sa.Column("lake", sa.String(512), primary_key=True),
-    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("seq", sa.Integer, nullable=False),
-    sa.Column("job", sa.String(64), nullable=False),
-    sa.Column("inputs", sa.String(64), nullable=False),
-    sa.Column("created", sa.String(32), nullable=False),
-    sa.Column("tables", sa.Text, nullable=False),
-    sa.Column("summary", sa.Text, nullable=False),
-    sa.Column("run", sa.Text, nullable=False),
-    sa.UniqueConstraint("lake", "job", "inputs"),
-)
-
-
-@dataclass(frozen=True)
-class Version:
-    """One state of the whole lake: what users name in --as-of.
-
-    `seq` is the number that the rows of this version's job carry; `tables` the snapshot of every table.
-    """
-
-    id: int
-    seq: int
-    job: str
-    inputs: str
-    created: str
-    tables: Mapping[str, int]
-    summary: Mapping[str, Any] = field(default_factory=dict)
-    run: Mapping[str, Any] = field(default_factory=dict)
-
-
-def digest(values: Mapping[str, Any]) -> str:
-    """Hash of a job's inputs: equal inputs, equal digest, whatever the order of the keys."""
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 class Lake:
@@ -113,8 +75,7 @@ class Lake:
         self.catalog_url = catalog
         try:
             self.catalog = SqlCatalog(CATALOG_NAME, uri=catalog, warehouse=self.url)
-            self.engine = self.catalog.engine
-            _metadata.create_all(self.engine)
+            self.versions = Versions(self.catalog.engine, self.url)
             with contextlib.suppress(NamespaceAlreadyExistsError):
                 self.catalog.create_namespace(self.namespace)
         except (sa.exc.OperationalError, sa.exc.InterfaceError) as problem:
@@ -133,59 +94,23 @@ class Lake:
         """The lake that the settings name."""
         return cls(settings.url, settings.catalog, create=create)
 
-    # Versions
-
-    def versions(self) -> list[Version]:
-        """All versions that are kept, oldest first."""
-        return self._select(VERSIONS.c.id >= 0)
+    # Versions: see jobs/versions.py
 
     def head(self) -> Version | None:
         """The newest version, or None in a lake that nothing was committed to."""
-        newest = sa.select(sa.func.max(VERSIONS.c.id)).where(VERSIONS.c.lake == self.url).scalar_subquery()
-        found = self._select(VERSIONS.c.id == newest)
-        return found[0] if found else None
+        return self.versions.head()
 
     def at(self, reference: str | int | None = None) -> Version:
-        """The version that a user names: a number, `head`, `head~2`, or None for the newest.
-
-        Raises UserError where there is none of that name.
-        """
-        head = self.head()
-        if head is None:
-            raise UserError("the lake is empty; `secondlook ingest SOURCE` is the first step")
-        text = str(reference if reference is not None else "head").strip().lower()
-        back = text.removeprefix("head~") if text.startswith("head~") else "0" if text == "head" else None
-        number = back if back is not None else text.removeprefix("v")
-        if not number.isdecimal():
-            raise UserError(f"a version is a number, head or head~N; got {reference!r}")
-        wanted = head.id - int(number) if back is not None else int(number)
-        found = self._select(VERSIONS.c.id == wanted)
-        if not found:
-            oldest = self.versions()[0].id
-            raise UserError(f"there is no version {reference}; this lake has {oldest} to {head.id}")
-        return found[0]
+        """The version that a user names: a number, `head`, `head~2`, or None for the newest."""
+        return self.versions.at(reference)
 
     def find(self, job: str, inputs: Mapping[str, Any]) -> Version | None:
         """The version that this job made of these inputs, if it did."""
-        found = self._select((VERSIONS.c.job == job) & (VERSIONS.c.inputs == digest(inputs)))
-        return found[0] if found else None
+        return self.versions.find(job, inputs)
 
     def newest(self, job: str, version: Version | None = None) -> Version | None:
         """The newest version that this job made, at or before the given one."""
-        until = VERSIONS.c.id <= version.id if version else sa.true()
-        found = self._select((VERSIONS.c.job == job) & until)
-        return found[-1] if found else None
-
-    def _select(self, where: Any) -> list[Version]:
-        query = sa.select(VERSIONS).where(VERSIONS.c.lake == self.url).where(where).order_by(VERSIONS.c.id)
-        with self.engine.connect() as connection:
-            rows = connection.execute(query).all()
-        return [
-            Version(
-                r.id, r.seq, r.job, r.inputs, r.created, json.loads(r.tables), json.loads(r.summary), json.loads(r.run)
-            )
-            for r in rows
-        ]
+        return self.versions.newest(job, version)
 
     # Reading
 
@@ -350,14 +275,13 @@ class Attempt:
         committed meanwhile, to other tables, both survive; where to the same, raises ConflictError.
         """
         for _ in range(COMMIT_TRIES):
-            done = self.lake._select((VERSIONS.c.job == self.job) & (VERSIONS.c.inputs == self.inputs))
-            if done:
-                return done[0]
+            done = self.lake.versions.made(self.job, self.inputs)
+            if done is not None:
+                return done
             head = self.lake.head()
             version = self._on_top_of(head, summary, run or {})
             try:
-                with self.lake.engine.begin() as connection:
-                    connection.execute(VERSIONS.insert().values(**_row(self.lake.url, version)))
+                self.lake.versions.insert(version)
             except sa.exc.IntegrityError:  # the same inputs, or the same number, were committed in between
                 continue
             except sa.exc.OperationalError as problem:
@@ -391,19 +315,6 @@ class Attempt:
             summary=dict(summary),
             run=facts,
         )
-
-
-def _row(lake: str, version: Version) -> dict[str, Any]:
-    text = {name: json.dumps(getattr(version, name), sort_keys=True) for name in ("tables", "summary", "run")}
-    return {
-        "lake": lake,
-        "id": version.id,
-        "seq": version.seq,
-        "job": version.job,
-        "inputs": version.inputs,
-        "created": version.created,
-        **text,
-    }
 
 
 def _first_line(problem: Exception) -> str:
