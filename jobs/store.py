@@ -145,7 +145,8 @@ class Lake:
         assert current is not None, "a table is made with a root snapshot"
         return int(current.snapshot_id)
 
-    def _scan(self, name: str, version: Version | None, columns: Sequence[str] | None, where: Any) -> Any:
+    def scan(self, name: str, version: Version | None, columns: Sequence[str] | None = None, where: Any = None) -> Any:
+        """A scan of pyiceberg over a table as of a version."""
         snapshot = self.snapshot(name, version)
         table = self.iceberg(name)
         if table.snapshot_by_id(snapshot) is None:  # written by another process since
@@ -162,7 +163,7 @@ class Lake:
         """All rows of a table as of a version; `where` is a filter of pyiceberg (text or expression)."""
         schema = TABLES[name].schema
         wanted = pa.schema([schema.field(column) for column in columns]) if columns else schema
-        return self._scan(name, version, columns, where).to_arrow().select(wanted.names).cast(wanted)
+        return self.scan(name, version, columns, where).to_arrow().select(wanted.names).cast(wanted)
 
     def latest(
         self, name: str, version: Version | None, columns: Sequence[str] | None = None, where: Any = None
@@ -188,19 +189,20 @@ class Lake:
         import pyarrow.parquet as pq
 
         if where is not None:
-            yield from self._scan(name, version, columns, where).to_arrow_batch_reader()
+            yield from self.scan(name, version, columns, where).to_arrow_batch_reader()
             return
         for path in self.files(name, version):
-            with self.fs.open(self._strip(path), "rb") as stream:
+            with self.fs.open(self.strip(path), "rb") as stream:
                 yield from pq.ParquetFile(stream).iter_batches(
                     batch_size=256, columns=list(columns) if columns else None
                 )
 
     def files(self, name: str, version: Version | None) -> list[str]:
         """URLs of the Parquet files that hold a table in a version, sorted: what Spark is given to read."""
-        return sorted(task.file.file_path for task in self._scan(name, version, None, None).plan_files())
+        return sorted(task.file.file_path for task in self.scan(name, version, None, None).plan_files())
 
-    def _strip(self, url: str) -> str:
+    def strip(self, url: str) -> str:
+        """Path in the lake's file system of a URL."""
         return str(self.fs._strip_protocol(url))
 
     # Writing
@@ -243,6 +245,10 @@ class Attempt:
             self._on_branch(
                 table, lambda iceberg, branch: iceberg.append(numbered.select(schema.names).cast(schema), branch=branch)
             )
+
+    def replace(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """All rows of a table anew, with the `seq` that they have: for compaction."""
+        self._on_branch(table, lambda iceberg, branch: iceberg.overwrite(rows, branch=branch))
 
     def add_files(self, table: str, urls: Sequence[str]) -> None:
         """Parquet files that workers wrote below `folder(table)`, with all columns and this attempt's `seq`."""
