@@ -4,6 +4,7 @@ A verb's module is imported when the verb runs, so that `--help` costs neither t
 """
 
 import importlib
+import itertools
 import os
 import sys
 import traceback
@@ -78,7 +79,7 @@ def _command(name: str) -> Any:
 
 def _verb_of(arguments: Sequence[str]) -> tuple[str, list[str]]:
     """The verb that the arguments begin with, one word or two, and the rest; "" for a group of verbs or nothing."""
-    words = [word for word in arguments[:2] if not word.startswith("-")]
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments[:2]))
     for n in (2, 1):
         name = " ".join(words[:n])
         if len(words) >= n and name in verbs():

@@ -1,0 +1,99 @@
+"""The contracts of the command: exit status, one sentence, one line of JSON, and a cheap --help."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from secondlook.jobs.cli import run, verbs
+
+
+@pytest.mark.parametrize("name", sorted(verbs()))
+def test_every_verb_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([*name.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert f"secondlook {name}" in text
+    assert len(text.splitlines()) > 6
+
+
+def test_the_list_of_verbs_names_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == run(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {name} " in text for name in verbs())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["lnt"], "unknown command 'lnt', did you mean 'lint'?"),
+        (["review", "psh"], "unknown command 'review psh', did you mean 'review push'?"),
+        (["settings", "--jsn"], "No such option: --jsn"),
+        (["gc", "--grace-hours", "soon"], "Invalid value for '--grace-hours'"),
+        (["--lake", "x"], "unknown option '--lake' before a command"),
+        (["log", "--lake", "/nonexistent/lake"], "there is no lake at /nonexistent/lake"),
+        (["log", "--settings", "/nonexistent.toml"], "there is no settings file /nonexistent.toml"),
+    ],
+)
+def test_a_mistake_gets_one_sentence_and_status_2(
+    arguments: list[str], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    captured = capsys.readouterr()
+    assert sentence in captured.err
+    assert "Traceback" not in captured.err
+    assert captured.out == ""
+
+
+def test_a_mistyped_setting_names_the_file_the_field_and_the_near_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "secondlook.toml"
+    file.write_text("[train]\nfold = 3\n")
+    assert run(["log", "--settings", str(file)]) == 2
+    assert f"{file}: unknown setting in [train] 'fold', did you mean 'folds'?" in capsys.readouterr().err
+
+
+def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    from secondlook.jobs import settings
+
+    def broken() -> None:
+        raise ZeroDivisionError("no")
+
+    monkeypatch.setattr(settings, "settings", broken)
+    assert run(["settings"]) == 70
+    assert "this is a bug of secondlook (ZeroDivisionError: no)" in capsys.readouterr().err
+
+
+def test_help_imports_neither_torch_nor_spark() -> None:
+    code = (
+        "import sys; from secondlook.jobs.cli import run, verbs\n"
+        "run([]); [run([*name.split(), '--help']) for name in verbs()]\n"
+        "heavy = {'torch', 'pyspark', 'transformers', 'fiftyone', 'label_studio_sdk'} & set(sys.modules)\n"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_json_is_exactly_one_line_on_standard_output(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    run(["doctor", "--json", "--lake", str(tmp_path / "none")])
+    out = capsys.readouterr().out
+    assert out.count("\n") == 1
+    assert json.loads(out)["Python"]["state"] == "ok"
+
+
+def test_the_settings_file_that_is_printed_can_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    from secondlook.pipeline.core.config import Settings, load
+
+    assert run(["settings"]) == 0
+    file = tmp_path / "secondlook.toml"
+    text = capsys.readouterr().out
+    file.write_text(text)
+    assert load(file) == Settings()
+    lines = [line.removeprefix("# ") for line in text.splitlines()]
+    keep = [line for line in lines if line.startswith("[") or " = " in line.split("(")[0][:40]]
+    start = keep.index("[[waivers]]")
+    file.write_text("\n".join(keep[:start]))
+    assert load(file) == Settings()
