@@ -63,8 +63,9 @@ TABLES: dict[str, Table] = {
             size_bytes=INT,
             modified_us=INT,
         ),
-        # What one decode tells. Sizes in pixels after EXIF orientation; `phash`, `dhash` 64 bits each; brightness,
-        # contrast, means and deviations in 0..1 of the range of a channel; blur and entropy: see pipeline.images.quality.
+        # What one decode tells. Sizes in pixels after EXIF orientation; `phash`, `dhash` 64 bits each; brightness
+        # (its mean and two percentiles), contrast, means and deviations in 0..1 of the range of a channel; blur and
+        # entropy: see pipeline.images.quality.
         _table(
             "fingerprints",
             "content_id",
@@ -87,6 +88,8 @@ TABLES: dict[str, Table] = {
             std_r=REAL,
             std_g=REAL,
             std_b=REAL,
+            brightness_p05=REAL,
+            brightness_p99=REAL,
         ),
         # What happened to labels, in commit order. A null label takes the label away. `source` is one of LABEL_SOURCES.
         _table(
