@@ -5,6 +5,7 @@ A verb's module is imported when the verb runs, so that `--help` costs neither t
 
 import importlib
 import itertools
+import logging
 import os
 import sys
 import traceback
@@ -132,6 +133,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit status of one call: 0, 1, 2, 3 or 70; every complaint is one sentence on standard error."""
+    logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # its warnings are about retries that succeed
     try:
         return _dispatch(arguments)
     except UsageError as problem:

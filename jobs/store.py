@@ -7,6 +7,8 @@ leaves branches that no version names, and `jobs.gc` removes them. Why: docs/dec
 
 import contextlib
 import hashlib
+import random
+import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -93,6 +95,10 @@ class Lake:
     def open(cls, settings: LakeSettings, *, create: bool = False) -> Self:
         """The lake that the settings name."""
         return cls(settings.url, settings.catalog, create=create)
+
+    def close(self) -> None:
+        """Close the connections to the catalog; the lake can be used again, with new ones."""
+        self.catalog.engine.dispose()
 
     # Versions: see jobs/versions.py
 
@@ -259,14 +265,19 @@ class Attempt:
 
     def _on_branch(self, name: str, write: Any) -> None:
         branch = f"attempt-{self.id}"
-        for _ in range(COMMIT_TRIES):
+        for tried in range(COMMIT_TRIES):
             iceberg = self.lake.iceberg(name, fresh=True)
             try:
                 if branch not in iceberg.refs():
                     start = self.lake.snapshot(name, self.base)
                     iceberg.manage_snapshots().create_branch(start, branch).commit()
                 write(iceberg, branch)
-            except CommitFailedException:  # another job wrote a branch of the same table in between
+            except (CommitFailedException, ValueError) as problem:
+                # Another job wrote a branch of the same table in between. pyiceberg notices a moved branch by
+                # CommitFailedException, and a sequence number that another branch took by a plain ValueError.
+                if isinstance(problem, ValueError) and "sequence number" not in str(problem):
+                    raise
+                time.sleep(random.uniform(0, 0.05 * (tried + 1)))  # noqa: S311
                 continue
             snapshot = iceberg.snapshot_by_name(branch)
             assert snapshot is not None, "the branch was just written"
