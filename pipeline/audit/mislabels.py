@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from secondlook.pipeline.core.errors import UserError
 
-MARGIN = 0.10  # on CIFAR-10N's two label sets within 0.01 of the best F1 that any margin gives: docs/results/published_probs.md
+MARGIN = (
+    0.10  # on two label sets of CIFAR-10N within 0.02 of the best F1 of any margin: docs/results/published_probs.md
+)
 SUM_TOLERANCE = 0.01  # of float16 in 20,000 columns, and of people who rounded to a few digits
 UNLABELED = -1
 BLOCK_BYTES = 1 << 20  # a block of rows stays in a core's cache while it is summed, compared and searched
