@@ -12,6 +12,7 @@ What is guaranteed, and how:
 * **No programs.** Formats that a reader would hand to another program (EPS, PDF, WMF) are refused as unsupported.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,19 +51,25 @@ def decode(data: bytes, limits: Limits, *, min_side_px: int | None = None) -> De
     form = sniff(data)
     if isinstance(form, Rejected):
         return form
+    quick = _QUICK.get(form)
+    if quick is None:
+        return decode_guard.decode(form, data, limits, min_side_px=min_side_px)
     try:
-        if form == "JPEG":
-            return _jpeg(data, limits, min_side_px)
-        if form == "PNG":
-            header = png_header(data, limits)
-            # Text, profiles and further frames are not for us, and broken ones would keep Pillow from the picture.
-            odd = isinstance(header, Header) and header.oddities
-            return _headed(form, header, bare_png(data) if odd else data, limits, min_side_px)
-        if form == "WEBP":
-            return _headed(form, webp_header(data), data, limits, min_side_px)
+        return quick(data, limits, min_side_px)
     except Exception as problem:  # noqa: BLE001 — hostile bytes find the case that nobody thought of
         return decode_pillow.rejected(form, problem)
-    return decode_guard.decode(form, data, limits, min_side_px=min_side_px)
+
+
+def _png(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rejected:
+    header = png_header(data, limits)
+    if isinstance(header, Header) and header.oddities:
+        # Text, profiles and further frames are not for us, and broken ones would keep Pillow from the picture.
+        data = bare_png(data)
+    return _headed("PNG", header, data, limits, min_side_px)
+
+
+def _webp(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rejected:
+    return _headed("WEBP", webp_header(data), data, limits, min_side_px)
 
 
 def _headed(
@@ -78,7 +85,7 @@ def _headed(
     return outcome
 
 
-def _jpeg(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rejected:
+def _jpeg(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rejected:  # noqa: PLR0911 — a case each
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except ValueError:
@@ -121,3 +128,10 @@ def jpeg_factor(side_px: int, min_side_px: int | None) -> int:
             if -(-side_px // factor) >= min_side_px:
                 return factor
     return 1
+
+
+_QUICK: dict[str, Callable[[bytes, Limits, int | None], Decoded | Rejected]] = {
+    "JPEG": _jpeg,
+    "PNG": _png,
+    "WEBP": _webp,
+}

@@ -9,16 +9,21 @@ file's bytes, on standard output a line of JSON and the pixels.
 """
 
 import atexit
+import contextlib
+import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import threading
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
+from PIL import Image
 
+from secondlook.pipeline.core import decode_pillow
 from secondlook.pipeline.core.decode_types import Decoded, Limits, Rejected
 
 BASE_BYTES = 2**30  # address space of Python with its libraries, much more than what becomes resident
@@ -54,13 +59,16 @@ class Guard:
                 answer = json.loads(helper.stdout.readline())
                 if "reason" in answer:
                     return Rejected(**answer)
-                shape = tuple(answer.pop("shape"))
-                pixels = np.empty(shape, np.uint8)
-                if helper.stdout.readinto(memoryview(pixels).cast("B")) != pixels.nbytes:  # type: ignore[attr-defined]
-                    raise EOFError("the helper stopped while it wrote pixels")
+                pixels = np.empty(answer.pop("shape"), np.uint8)
+                got = cast(io.BufferedReader, helper.stdout).readinto(pixels.data.cast("B"))
+                if got != pixels.nbytes:
+                    raise EOFError("it died while it answered")
                 return Decoded(pixels=pixels, **answer)
             except (OSError, ValueError, EOFError):
                 return self._died(form, helper, limits)
+            except BaseException:  # interrupted in the middle: what it says next belongs to no question
+                self.close()
+                raise
 
     def close(self) -> None:
         """Ends the helper."""
@@ -71,17 +79,15 @@ class Guard:
         helper.wait()
         for stream in (helper.stdin, helper.stdout):
             if stream is not None:
-                try:
+                with contextlib.suppress(OSError):  # bytes for a helper that no longer lives
                     stream.close()
-                except OSError:
-                    pass  # bytes for a helper that no longer lives
 
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._helper is None or self._helper.poll() is not None:
             self.close()
             # One thread: pools of linear algebra would take address space and help nobody here.
             environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-            self._helper = subprocess.Popen(
+            self._helper = subprocess.Popen(  # noqa: S603 — ourselves
                 [sys.executable, "-m", __name__],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -102,12 +108,18 @@ class Guard:
 
 
 _guard = Guard()
-atexit.register(lambda: _guard.close())
+
+
+def _at_exit() -> None:
+    _guard.close()
+
+
+atexit.register(_at_exit)
 
 
 def _after_fork() -> None:
     """A forked worker must not talk to its parent's helper."""
-    global _guard  # noqa: PLW0603 — one helper a process
+    global _guard
     forgotten, _guard = _guard, Guard()
     helper = forgotten._helper
     if helper is not None:
@@ -128,21 +140,13 @@ def decode(
 
 
 def _bound_memory(limits: Limits, file_bytes: int) -> None:
-    import resource
-
     wanted = BASE_BYTES + BYTES_PER_PIXEL * limits.max_pixels + 4 * file_bytes
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    try:
+    with contextlib.suppress(OSError, ValueError):  # macOS knows no such limit; the size was checked before
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard))
-    except (OSError, ValueError):
-        pass  # macOS knows no such limit; the size was checked before
 
 
 def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
-    from PIL import Image
-
-    from secondlook.pipeline.core import decode_pillow
-
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent; we end with its pipe
     while line := requests.readline():
@@ -163,7 +167,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
             facts = dict(vars(outcome))
             pixels = facts.pop("pixels")
             answers.write(json.dumps({**facts, "shape": pixels.shape}).encode() + b"\n")
-            answers.write(memoryview(pixels).cast("B"))
+            answers.write(pixels.data)
         answers.flush()
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from secondlook.pipeline.core.decode_types import Decoded, Limits, Pixels, Rejected, upright, upright_size
 
@@ -98,8 +98,6 @@ def as_rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith(("I", "F")):
         return Image.fromarray(_eight_bits(np.asarray(image))).convert("RGB")
     if image.mode == "LAB":
-        from PIL import ImageCms
-
         turned = ImageCms.applyTransform(
             image,
             ImageCms.buildTransform(ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), "LAB", "RGB"),
@@ -108,7 +106,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         return turned
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
-        if rgba.getextrema()[3] == (255, 255):
+        if rgba.getchannel("A").getextrema() == (255, 255):
             return rgba.convert("RGB")
         page = Image.new("RGBA", rgba.size, "white")
         page.alpha_composite(rgba)
@@ -122,7 +120,7 @@ def _eight_bits(values: "np.ndarray[Any, Any]") -> Pixels:
     Integers are taken as 16 bits; floats as 0..1 where they fit, else as 0..255; values beyond are stretched from the
     least to the largest, since nothing says what their white is.
     """
-    if values.dtype.kind in "iu" and values.size and 0 <= values.min() and values.max() <= 0xFFFF:
+    if values.dtype.kind in "iu" and values.size and values.min() >= 0 and values.max() <= 0xFFFF:
         return (values >> 8).astype(np.uint8)
     real = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = (float(real.min()), float(real.max())) if real.size else (0.0, 0.0)

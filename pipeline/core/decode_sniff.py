@@ -67,7 +67,7 @@ _AVIF_BRANDS = (b"avif", b"avis")
 _HEIF_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1", b"mif2")
 
 
-def sniff(data: bytes) -> str | Rejected:
+def sniff(data: bytes) -> str | Rejected:  # noqa: PLR0911 — a case each
     """Format of a file from its first bytes, never from its name; Rejected where it is none that we decode."""
     for signature, name in _SIGNATURES:
         if data.startswith(signature):
@@ -167,7 +167,7 @@ class Header:
     oddities: bool = False
 
 
-def png_header(data: bytes, limits: Limits) -> Header | Rejected:
+def png_header(data: bytes, limits: Limits) -> Header | Rejected:  # noqa: PLR0911 — a case each
     """Header of a PNG, after walking all of its chunks: check sums, the end, and what text and profiles unpack to."""
     if data[12:16] != b"IHDR" or len(data) < 33:
         return Rejected("corrupt" if len(data) >= 33 else "truncated", "PNG without a header")

@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from secondlook.pipeline.core.decode import Limits, Rejected, decode
 from secondlook.pipeline.core.identity import content_id
-from secondlook.pipeline.images.hashes import dhash, phash
+from secondlook.pipeline.images.hashes import dhash, phash, small
 from secondlook.pipeline.images.quality import WORKING_PX, gray, quality, working
 
 
@@ -20,6 +20,7 @@ def fingerprint(data: bytes, limits: Limits) -> dict[str, object] | Rejected:
     pixels = working(picture.pixels)
     luma = gray(pixels)
     seen = quality(pixels, luma)
+    tiny = small(luma)
     return {
         "content_id": content_id(data),
         "format": picture.format,
@@ -28,8 +29,8 @@ def fingerprint(data: bytes, limits: Limits) -> dict[str, object] | Rejected:
         "height": picture.height,
         "orientation": picture.orientation,
         "size_bytes": len(data),
-        "phash": phash(luma),
-        "dhash": dhash(luma),
+        "phash": phash(tiny),
+        "dhash": dhash(tiny),
         "brightness": seen.brightness,
         "contrast": seen.contrast,
         "blur": seen.blur,

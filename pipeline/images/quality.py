@@ -15,8 +15,9 @@ import numpy.typing as npt
 Gray = npt.NDArray[np.uint8]
 Pixels = npt.NDArray[np.uint8]
 
-WORKING_PX = 256
-_LEVELS = np.arange(256, dtype=np.float64)
+# Half of 224, so that JPEGs of the most common training size decode at half scale, twice as fast. CleanVision looks for
+# blur at 64.
+WORKING_PX = 112
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Quality:
     contrast: float
     blur: float
     entropy: float
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def working(pixels: Pixels) -> Pixels:
@@ -52,38 +53,48 @@ def gray(pixels: Pixels) -> Gray:
 
 
 def quality(pixels: Pixels, luma: Gray) -> Quality:
-    """Numbers of a working picture: RGB pixels (H, W, 3) and their luma (H, W).
-
-    Sharpness as the variance of the Laplacian: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield
-    microscopy"; the kernel is the four-neighbor one, luma runs from 0 to 1.
-    """
-    mean, std = cv2.meanStdDev(pixels)
-    (red, green, blue), (red_std, green_std, blue_std) = (mean.ravel() / 255).tolist(), (std.ravel() / 255).tolist()
-    counts = cv2.calcHist([luma], [0], None, [256], [0, 256]).ravel().astype(np.float64)
-    shares = counts / luma.size
-    brightness = float(shares @ _LEVELS)
-    variance = max(float(shares @ (_LEVELS * _LEVELS)) - brightness * brightness, 0.0)
-    reached = np.cumsum(shares)
-    seen = shares[shares > 0]
+    """Numbers of a working picture: RGB pixels (H, W, 3) and their luma (H, W), both 0..255."""
+    mean, std = (channel.ravel() / 255 for channel in cv2.meanStdDev(pixels))
+    brightness, contrast = (value.item() / 255 for value in cv2.meanStdDev(luma))
+    counts = histogram(luma)
+    reached = counts.cumsum()
+    total = int(reached[-1])
+    p05, p99 = (reached.searchsorted((ceil(0.05 * total), ceil(0.99 * total))) / 255).tolist()
     return Quality(
-        brightness=brightness / 255,
-        brightness_p05=int(np.searchsorted(reached, 0.05 - 1e-9)) / 255,
-        brightness_p99=int(np.searchsorted(reached, 0.99 - 1e-9)) / 255,
-        contrast=sqrt(variance) / 255,
+        brightness=brightness,
+        brightness_p05=p05,
+        brightness_p99=p99,
+        contrast=contrast,
         blur=laplacian_variance(luma),
-        entropy=abs(float(-(seen * np.log2(seen)).sum())),
-        mean=(red, green, blue),
-        std=(red_std, green_std, blue_std),
+        entropy=entropy_bits(counts),
+        mean=tuple(mean.tolist()),
+        std=tuple(std.tolist()),
     )
 
 
+def histogram(luma: Gray) -> npt.NDArray[np.intp]:
+    """How many pixels have each of the 256 levels."""
+    return np.bincount(luma.ravel(), minlength=256)
+
+
+def entropy_bits(counts: npt.NDArray[np.intp]) -> float:
+    """Shannon entropy of a histogram, in bits: 0 for one level, 8 for all 256 alike."""
+    shares = counts[counts > 0] / counts.sum()
+    return abs(float(shares.dot(np.log2(shares))))
+
+
 def laplacian_variance(luma: Gray) -> float:
-    """Variance of the Laplacian of a gray picture (H, W) whose 0..255 stand for 0..1."""
-    _, deviation = cv2.meanStdDev(cv2.Laplacian(luma, cv2.CV_16S))
-    return (float(deviation[0, 0]) / 255) ** 2
+    """Variance of the Laplacian of a gray picture (H, W) whose 0..255 stand for 0..1; 0 for one without an inside.
 
-
-def min_side_px(width: int, height: int) -> int:
-    """The shorter side that the working picture of a `width` x `height` picture needs."""
-    scale = min(WORKING_PX / sqrt(width * height), 1.0)
-    return ceil(min(width, height) * scale)
+    Source: Pech-Pacheco et al. 2000, "Diatom autofocusing in brightfield microscopy". Four neighbors, inner pixels only.
+    """
+    if min(luma.shape) < 3:
+        return 0.0
+    wide = luma.astype(np.int16)
+    laplacian = wide[1:-1, :-2] + wide[1:-1, 2:]
+    laplacian += wide[:-2, 1:-1]
+    laplacian += wide[2:, 1:-1]
+    laplacian -= 4 * wide[1:-1, 1:-1]
+    # Twelve times as fast as numpy's var; squares are summed in double precision.
+    mean: float = cv2.mean(laplacian)[0]  # type: ignore[index]
+    return max(cv2.norm(laplacian, cv2.NORM_L2SQR) / laplacian.size - mean * mean, 0.0) / 255**2
