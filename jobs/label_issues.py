@@ -218,9 +218,7 @@ def label_issues(
         typer.Option(
             "--margin",
             metavar="M",
-            min=-1.0,
-            max=1.0,
-            help="Flag where the best other class is more probable than the given one by more than this.",
+            help="Flag where the best other class is more probable than the given one by more than this; -1 to 1.",
         ),
     ] = MARGIN,
     flagged_only: Annotated[bool, typer.Option("--flagged-only", help="Write only the rows that are flagged.")] = False,

@@ -206,7 +206,8 @@ class TopKFile:
 
         try:
             with pq.ParquetFile(self.path) as file:
-                yield from file.iter_batches(batch_size=LIST_ROWS, columns=columns)
+                for group in range(file.num_row_groups):  # lists of dictionaries can't be read across row groups
+                    yield from file.iter_batches(batch_size=LIST_ROWS, row_groups=[group], columns=columns)
         except (pa.ArrowException, OSError) as problem:
             raise UserError(f"{self.path} can't be read as Parquet: {str(problem).splitlines()[0]}") from None
 

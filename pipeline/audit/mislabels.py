@@ -102,8 +102,9 @@ def label_errors_topk(
         elsewhere = _checked_p_given(np.asarray(p_given), given, listed, inside, first_row)
     work[at | (classes < 0)] = -1.0
     rows, best = np.arange(len(given)), work.argmax(axis=1)
+    known = np.where(inside, listed, elsewhere).astype(np.float32)
     result = _empty(len(given))
-    _decide(given, np.where(inside, listed, elsewhere), classes[rows, best], work[rows, best], margin, result)
+    _decide(given, known, classes[rows, best], work[rows, best], margin, result)
     return result
 
 
