@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
@@ -98,7 +99,7 @@ def _cases(lake: Lake, version: Version) -> list[Case]:
     copies: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in shown:
         copies[row["content_id"]].append(row)
-    used, withdrawn = _uses(history.by_sample(lake.read("labels", version), content_of))
+    used, withdrawn = history.uses(history.by_sample(lake.read("labels", version), content_of))
     current: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in annotations.to_pylist():
         content = content_of.get(row["sample_id"])
@@ -113,20 +114,6 @@ def _cases(lake: Lake, version: Version) -> list[Case]:
         )
         for content, rows in sorted(current.items())
     ]
-
-
-def _uses(events: Mapping[str, Sequence[history.Event]]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-    """The states of annotations (id, seq) that decisions were made of, and those whose decision was reverted since."""
-    used: set[tuple[str, int]] = set()
-    reverted: set[tuple[str, int]] = set()
-    for its in events.values():
-        gone = history.withdrawn(its)
-        for event in its:
-            votes = {(vote["annotation"], vote["seq"]) for vote in event.evidence.get("votes", ())}
-            used |= votes
-            if event.seq in gone:
-                reverted |= votes
-    return used, reverted
 
 
 def _voices(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -145,10 +132,33 @@ def _decide(
     classes = in_order({*known, *(vote.label for vote in votes if vote.label is not None)})
     probs = None
     if with_model:
-        wanted = [(cases[vote.item].content, vote.label) for vote in votes]
-        probs = dataset.probabilities_of(lake, version, wanted)
+        probs = _model_voice(lake, version, [(cases[vote.item].content, vote.label) for vote in votes], len(classes))
     decided = consensus.decide(votes, classes, min_probability=least, model_probs=probs)
     return [(case, result) for case, result in zip(cases, decided, strict=True) if case.pending]
+
+
+def _model_voice(lake: Lake, version: Version, wanted: Sequence[tuple[str, str | None]], classes: int) -> list[float]:
+    """The newest model's probability of each (content, class); 1 / K where it has not seen the content or the class.
+
+    A class outside the top k that are kept shares what mass they leave with the others outside, and has no more than
+    the least probable that is kept.
+    """
+    model = dataset.newest_model(lake, version)
+    number = {name: n for n, name in enumerate(model.classes)}
+    kept = dataset.predictions(lake, version, model.name)
+    mine = pc.is_in(kept["content_id"], value_set=pa.array(sorted({content for content, _ in wanted}), pa.string()))
+    probs = {row["content_id"]: row for row in kept.filter(mine).to_pylist()}
+    voice = []
+    for content, label in wanted:
+        row, index = probs.get(content), number.get(label or "")
+        if row is None or index is None:
+            voice.append(1.0 / max(classes, 2))
+        elif index in row["classes"]:
+            voice.append(row["probs"][row["classes"].index(index)])
+        else:
+            left = (1.0 - sum(row["probs"])) / max(len(number) - len(row["probs"]), 1)
+            voice.append(min(max(left, 0.0), *row["probs"]))
+    return voice
 
 
 def _events(

@@ -28,7 +28,7 @@ DIFF_COLUMNS = ("key", "old", "new", "source", "batch", "actor", "sample_id")
 
 def run_log(lake: Lake, *, limit: int | None = None) -> list[dict[str, Any]]:
     """Versions, newest first: id, time (UTC, ISO 8601), job, change (a line), summary."""
-    versions = lake.versions()[::-1]
+    versions = lake.versions.all()[::-1]
     return [
         {"id": v.id, "time": v.created, "job": v.job, "change": in_a_line(v.summary), "summary": dict(v.summary)}
         for v in versions[:limit]
@@ -44,19 +44,22 @@ def in_a_line(summary: Mapping[str, Any]) -> str:
 
 
 def _told(name: str, value: Any) -> str:
-    if isinstance(value, bool) or value in (None, 0, "", [], {}):
+    if isinstance(value, bool) or not value:
         return ""
-    if isinstance(value, int):
-        return f"{value:,} {name}"
-    if isinstance(value, float):
-        return f"{name} {value:.4g}"
-    if isinstance(value, str):
-        return f"{name} {value}"
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return f"{name} {', '.join(value[:3])}" + (f" and {len(value) - 3} more" if len(value) > 3 else "")
-    if isinstance(value, Mapping) and all(isinstance(n, int) for n in value.values()):
-        return f"{sum(value.values()):,} {name}"
-    return ""
+    match value:
+        case int():
+            text = f"{value:,} {name}"
+        case float():
+            text = f"{name} {value:.4g}"
+        case str():
+            text = f"{name} {value}"
+        case [*items] if all(isinstance(item, str) for item in items):
+            text = f"{name} {', '.join(items[:3])}" + (f" and {len(items) - 3} more" if len(items) > 3 else "")
+        case Mapping() if all(isinstance(n, int) for n in value.values()):
+            text = f"{sum(value.values()):,} {name}"
+        case _:
+            text = ""
+    return text
 
 
 def log(
@@ -172,7 +175,7 @@ def _versions_by_seq(lake: Lake) -> dict[int, int]:
     """Which version wrote the label events that carry a seq; those whose version has expired are not there."""
     found: dict[int, int] = {}
     before: Version | None = None
-    for version in lake.versions():
+    for version in lake.versions.all():
         if version.tables.get("labels") != (before.tables.get("labels") if before else None):
             found[version.seq] = version.id
         before = version

@@ -3,10 +3,11 @@
 Label Studio plugs in at the same two functions: `take` has answers as records in, `queue.choose` tasks as records out.
 """
 
+import contextlib
 import hashlib
 import io
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,14 +16,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from secondlook.jobs import dataset
+from secondlook.jobs import dataset, queue
 from secondlook.jobs.console import finish, out, say
-from secondlook.jobs.options import JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.landing import landing, refuse_taken
+from secondlook.jobs.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.options import settings as read_settings
 from secondlook.jobs.records import rows as rows_of
 from secondlook.jobs.store import Lake, Version
+from secondlook.labeling import acquire, history
 from secondlook.labeling import answers as answers_file
 from secondlook.labeling.answers import Answer, Keys, annotation_id
+from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
 
@@ -165,6 +169,178 @@ def _content(row: Mapping[str, Any]) -> tuple[str, str | None, float]:
     return row["answer"], row["label"], -1.0 if row["seconds"] is None else row["seconds"]
 
 
+def run_push(
+    lake: Lake,
+    settings: Settings,
+    *,
+    to: Path | None = None,
+    pictures: Path | None = None,
+    budget: int | None = None,
+    seed: int = 0,
+    classes: Sequence[str] = (),
+    again: bool = False,
+    show_guess: bool = False,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Choose a batch, record it in `batches`, and write its queue. Returns batch, asked, strategies and the version.
+
+    `classes` may be answered beside those that the lake knows. Raises UserError where a target is taken.
+    """
+    targets = [target for target in (to, pictures) if target is not None]
+    for target in targets:
+        refuse_taken(target)
+    version = lake.at()
+    choices = in_order([*dataset.class_names(lake, version), *classes])
+    if not choices:
+        raise UserError("the lake knows no classes yet; name them with --classes cat,dog")
+    size = budget or settings.review.budget
+    share = settings.review.random_share
+    doubted, unlabeled, rest = queue.candidates(lake, version, again=again)
+    chosen = acquire.choose(doubted, unlabeled, rest, budget=size, random_share=share, seed=seed)
+    summary: dict[str, Any] = {
+        "batch": None,
+        "asked": len(chosen),
+        "strategies": dict(sorted(Counter(one.strategy for one in chosen).items())),
+        "version": None,
+    }
+    if not chosen:
+        return summary
+    inputs = {"budget": size, "random_share": share, "seed": seed, "classes": list(classes), "again": again}
+    read = ("samples", "labels", "findings", "batches", "annotations", "predictions", "models", "classes")
+    attempt = lake.attempt("review push", inputs | {"tables": {t: version.tables.get(t) for t in read}}, base=version)
+    summary["batch"] = name = f"batch-{attempt.seq}"
+    tasks = [
+        {"batch": name, "sample_id": one.sample_id, "position": n, "strategy": one.strategy, "choices": choices}
+        | {"time": now or datetime.now(UTC)}
+        for n, one in enumerate(chosen)
+    ]
+    attempt.append("batches", rows_of("batches", tasks))
+    with _queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
+        made = attempt.commit(summary)
+    return summary | {"version": made.id}
+
+
+def run_again(
+    lake: Lake, batch: str, *, to: Path | None = None, pictures: Path | None = None, show_guess: bool = False
+) -> dict[str, Any]:
+    """Write the queue of a batch that was pushed before."""
+    version = lake.at()
+    asked = lake.latest("batches", version)
+    tasks = sorted(asked.filter(pc.equal(asked["batch"], batch)).to_pylist(), key=lambda row: int(row["position"]))
+    if not tasks:
+        raise unknown("batch", batch, pc.unique(asked["batch"]).to_pylist())
+    with _queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
+        pass
+    strategies = dict(sorted(Counter(task["strategy"] for task in tasks).items()))
+    return {"batch": batch, "asked": len(tasks), "strategies": strategies, "version": None}
+
+
+@contextlib.contextmanager
+def _queue_files(
+    lake: Lake,
+    version: Version,
+    tasks: Sequence[Mapping[str, Any]],
+    to: Path | None,
+    pictures: Path | None,
+    *,
+    show_guess: bool,
+) -> Iterator[None]:
+    """The queue's file and folder, written before the body and named after it: no commit without them."""
+    with contextlib.ExitStack() as stack:
+        folder = stack.enter_context(landing(pictures)) if pictures else None
+        file = stack.enter_context(landing(to)) if to else None
+        if file or folder:
+            queue.write(lake, version, tasks, file, folder, pictures, show_guess=show_guess)
+        yield
+
+
+def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
+    """Batches, oldest first: batch, time, asked, answered (samples with an answer), decided, reverted.
+
+    A sample is decided where a decision of this batch, or of an equal picture or a later batch, used its answers.
+    """
+    version = lake.at(as_of)
+    asked = lake.latest("batches", version).sort_by([("seq", "ascending"), ("batch", "ascending")])
+    annotations = lake.latest("annotations", version)
+    given = annotations.filter(pc.not_equal(annotations["state"], "deleted")).to_pylist()
+    answered = {(row["batch"], row["sample_id"]) for row in given}
+    labels = lake.read("labels", version)
+    touched = pc.unique(labels.filter(pc.equal(labels["source"], "review"))["sample_id"]).to_pylist()
+    used, withdrawn = history.uses(history.by_sample(labels, touched))
+    states = {(row["annotation_id"], row["seq"]): (row["batch"], row["sample_id"]) for row in given}
+    decided = {states[state] for state in used if state in states}
+    reverted = {states[state] for state in withdrawn if state in states}
+    batches: dict[str, dict[str, Any]] = {}
+    for row in asked.select(["batch", "sample_id", "time"]).to_pylist():
+        fresh = {"batch": row["batch"], "time": row["time"].isoformat() if row["time"] else None}
+        counts = batches.setdefault(
+            row["batch"], fresh | dict.fromkeys(("asked", "answered", "decided", "reverted"), 0)
+        )
+        task = (row["batch"], row["sample_id"])
+        counts["asked"] += 1
+        for name, tasks in (("answered", answered), ("decided", decided), ("reverted", reverted)):
+            counts[name] += task in tasks
+    return list(batches.values())
+
+
+def push(
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Write the queue to this CSV file.")] = None,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--pictures", metavar="DIR", help="Copy the pictures here, under names that tell nothing."),
+    ] = None,
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="Pictures in the batch. Default: [review] budget.")
+    ] = None,
+    classes: Annotated[
+        str, typer.Option("--classes", metavar="A,B", help="Classes that may be answered beside those of the lake.")
+    ] = "",
+    again: Annotated[bool, typer.Option("--again", help="Ask again where answers came to no decision.")] = False,
+    show_guess: Annotated[
+        bool, typer.Option("--show-guess", help="Show the given label and the model's guess. They anchor people.")
+    ] = False,
+    batch: Annotated[str | None, typer.Option("--batch", help="Write the queue of this earlier batch again.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of what is drawn at random.")] = 0,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Choose what people should look at, as a batch.
+
+    Doubted labels and pictures without a label by turns, and a random share; no picture twice, and like beside like. The file has a line for each picture:
+    people fill in annotator, label and seconds, and `review pull` takes it back. The given label and the model's guess are
+    not in it. Keys and paths may give labels away, so use --pictures, and know a picture by the sample_id in its column `key`.
+
+    Example: secondlook review push --budget 100 --to queue.csv --pictures queue/
+    """
+    chosen = read_settings(settings, lake)
+    opened = Lake.open(chosen.lake)
+    if batch is not None:
+        summary = run_again(opened, batch, to=to, pictures=pictures, show_guess=show_guess)
+    else:
+        named = [name.strip() for name in classes.split(",") if name.strip()]
+        summary = run_push(
+            opened,
+            chosen,
+            to=to,
+            pictures=pictures,
+            budget=budget,
+            seed=seed,
+            classes=named,
+            again=again,
+            show_guess=show_guess,
+        )
+
+    def lines() -> None:
+        if not summary["asked"]:
+            out().print("nothing to ask for: every picture was asked for before, or there is none", markup=False)
+            return
+        why = ", ".join(f"{n} {name}" for name, n in summary["strategies"].items())
+        out().print(f"{summary['batch']}: {summary['asked']} pictures ({why})", markup=False)
+
+    finish(summary, as_json=json, lines=lines)
+
+
 def pull(
     file: Annotated[Path, typer.Option("--from", metavar="FILE", help="CSV with annotator, key, label, seconds.")],
     batch: Annotated[
@@ -195,3 +371,24 @@ def pull(
             out().print("`secondlook commit` turns them into labels", markup=False)
 
     finish(summary, as_json=json, lines=lines)
+
+
+def status(
+    as_of: AsOfOption = None, lake: LakeOption = None, settings: SettingsOption = None, json: JsonOption = False
+) -> None:
+    """Batches, and how far they are answered and decided.
+
+    Example: secondlook review status
+    """
+    rows = run_status(Lake.open(read_settings(settings, lake).lake), as_of=as_of)
+
+    def lines() -> None:
+        width = max((len(row["batch"]) for row in rows), default=0)
+        for row in rows:
+            counts = ", ".join(f"{row[name]} {name}" for name in ("asked", "answered", "decided"))
+            back = f", {row['reverted']} of them reverted" if row["reverted"] else ""
+            out().print(f"{row['batch']:<{width}}  {counts}{back}", markup=False)
+        if not rows:
+            out().print("no batches yet; `secondlook review push` makes one", markup=False)
+
+    finish({"batches": rows}, as_json=json, lines=lines)

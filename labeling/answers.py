@@ -111,8 +111,8 @@ def _checked(rows: Any, source: str, where: dict[str, int], keys: Keys, allowed:
     found: dict[tuple[str, str], Answer] = {}
     for row in rows:
         line = int(rows.line_num)
-        if not any(cell.strip() for cell in row):
-            continue
+        if not any(row[where[name]].strip() for name in ("annotator", "label") if where[name] < len(row)):
+            continue  # a line of the queue that nobody has filled in
         try:
             answer = _answer(row, where, keys, allowed, line)
             first = found.setdefault((answer.annotator, answer.sample_id), answer)

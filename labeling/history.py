@@ -6,7 +6,7 @@ names an event. A null label takes the label away.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -173,3 +173,17 @@ def withdrawn(events: Iterable[Event]) -> set[int]:
             back |= set(event.evidence["undid"])
             back.discard(event.evidence["restores"])
     return back
+
+
+def uses(events: Mapping[str, Sequence[Event]]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
+    """The states of annotations (id, seq) that decisions were made of, and those whose decision was reverted since."""
+    used: set[tuple[str, int]] = set()
+    reverted: set[tuple[str, int]] = set()
+    for its in events.values():
+        gone = withdrawn(its)
+        for event in its:
+            votes = {(vote["annotation"], vote["seq"]) for vote in event.evidence.get("votes", ())}
+            used |= votes
+            if event.seq in gone:
+                reverted |= votes
+    return used, reverted
