@@ -88,7 +88,7 @@ TABLES: dict[str, Table] = {
             std_r=REAL,
             std_g=REAL,
             std_b=REAL,
-            brightness_p05=REAL,
+            brightness_p01=REAL,
             brightness_p99=REAL,
         ),
         # What happened to labels, in commit order. A null label takes the label away. `source` is one of LABEL_SOURCES.

@@ -41,7 +41,7 @@ def fingerprint(data: bytes, limits: Limits) -> dict[str, object] | Rejected:
         "std_r": seen.std[0],
         "std_g": seen.std[1],
         "std_b": seen.std[2],
-        "brightness_p05": seen.brightness_p05,
+        "brightness_p01": seen.brightness_p01,
         "brightness_p99": seen.brightness_p99,
     }
 

@@ -28,7 +28,7 @@ class Quality:
     """
 
     brightness: float
-    brightness_p05: float
+    brightness_p01: float
     brightness_p99: float
     contrast: float
     blur: float
@@ -59,10 +59,10 @@ def quality(pixels: Pixels, luma: Gray) -> Quality:
     counts = histogram(luma)
     reached = counts.cumsum()
     total = int(reached[-1])
-    p05, p99 = (reached.searchsorted((ceil(0.05 * total), ceil(0.99 * total))) / 255).tolist()
+    p01, p99 = (reached.searchsorted((ceil(0.01 * total), ceil(0.99 * total))) / 255).tolist()
     return Quality(
         brightness=brightness,
-        brightness_p05=p05,
+        brightness_p01=p01,
         brightness_p99=p99,
         contrast=contrast,
         blur=laplacian_variance(luma),
