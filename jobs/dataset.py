@@ -16,11 +16,18 @@ SAMPLE_COLUMNS = ("sample_id", "dataset", "source", "key", "content_id", "split"
 def samples(lake: Lake, version: Version) -> pa.Table:
     """All samples in the order of their keys, with the column `label`: the one that holds, or null."""
     rows = lake.latest("samples", version, SAMPLE_COLUMNS)
+    rows = rows.filter(pc.is_valid(rows["content_id"]))
     labels = lake.latest("labels", version, ["sample_id", "label"])
     position = pc.index_in(rows["sample_id"], value_set=labels["sample_id"].combine_chunks())
     given = labels["label"].combine_chunks().take(position.combine_chunks())
     rows = rows.append_column("label", given)
     return rows.take(pc.sort_indices(rows, [("key", "ascending"), ("sample_id", "ascending")]))
+
+
+def rejects(lake: Lake, version: Version) -> pa.Table:
+    """All files that could not be read and have not been repaired since, in the order of their keys."""
+    rows = lake.latest("rejects", version)
+    return rows.filter(pc.is_valid(rows["reason"])).sort_by([("key", "ascending"), ("sample_id", "ascending")])
 
 
 def class_names(lake: Lake, version: Version) -> list[str]:

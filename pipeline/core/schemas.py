@@ -34,7 +34,8 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         # A place in a source. `split` is "" where the source has none. `size_bytes` and `modified_us` tell a changed
-        # file from a known one without reading it.
+        # file from a known one without reading it (of a row of a Parquet file they are the file's). `content_id` is
+        # null where the file was changed and can't be read any more: then `rejects` says why.
         _table(
             "samples",
             "sample_id",
@@ -50,7 +51,7 @@ TABLES: dict[str, Table] = {
         ),
         # A content's bytes, or (bytes null) the URL where they stay.
         _table("images", "content_id", content_id=TEXT, image=IMAGE),
-        # What could not be read, with a reason of pipeline.core.decode.REASONS.
+        # What could not be read, with a reason of pipeline.core.decode.REASONS; null where it can be read by now.
         _table(
             "rejects",
             "sample_id",

@@ -1,0 +1,429 @@
+"""`secondlook ingest`: pictures, with or without labels, become rows of the lake.
+
+The driver lists the source and compares it with the lake; Spark's workers read what is new (`ingest_worker`) and write
+Parquet files of their own; the driver keeps each content once, turns labels into events, and commits one version.
+"""
+
+import contextlib
+import dataclasses
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from secondlook.jobs import console
+from secondlook.jobs.options import JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.options import settings as settings_of
+from secondlook.jobs.sources import KINDS, Columns, Source
+from secondlook.pipeline.core.config import Settings
+from secondlook.pipeline.core.errors import UnavailableError, UserError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import SparkSession
+
+    from secondlook.jobs.ingest_books import Books
+    from secondlook.jobs.ingest_worker import Plan
+    from secondlook.jobs.sources.listing import Listing
+    from secondlook.jobs.store import Attempt, Lake, Version
+
+SLICE_PICTURES = 4096  # few enough that the progress bar moves, enough that starting a task costs nothing
+SLICES_A_CORE = 4  # so that the cores end at about the same time
+MIN_SLICE = 128
+POLL_S = 0.2
+SHOWN = 10
+
+
+def run(
+    lake: "Lake",
+    settings: Settings,
+    spark: "SparkSession | None",
+    source: Source,
+    *,
+    retry_rejects: bool = False,
+    now: datetime | None = None,
+) -> dict[str, Any]:
+    """Ingest a source; returns the summary that --json prints. Spark is started, if None, where pictures must be read.
+
+    The lake has a new version afterwards, or, where all was known, none. Raises UserError where the source or its table
+    of labels is not as it must be, ConflictError where another job changed the same tables meanwhile.
+    """
+    from secondlook.jobs import sources
+
+    listing = sources.listing(source, skip=lake.root if lake.local else "")
+    return _ingest(lake, settings, spark, listing, retry_rejects=retry_rejects, now=now or datetime.now(UTC))
+
+
+def _ingest(
+    lake: "Lake",
+    settings: Settings,
+    spark: "SparkSession | None",
+    listing: "Listing",
+    *,
+    retry_rejects: bool,
+    now: datetime,
+) -> dict[str, Any]:
+    from secondlook.jobs.ingest_books import compare, label_events, new_classes
+
+    base = lake.head()
+    books = compare(lake, base, listing, settings.lake.dataset, retry_rejects=retry_rejects)
+    inputs = _inputs(settings, books, listing, base)
+    done = lake.find("ingest", inputs)
+    if done is not None:
+        return dict(done.summary)
+    attempt = lake.attempt("ingest", inputs, base)
+    read = _read(attempt, settings, spark, listing, books)
+    if books.updated.num_rows:
+        attempt.append("samples", books.updated)
+    events = label_events(lake, base, books, set(read["rejected"]), listing.table or "ingest", now)
+    if events.rows.num_rows:
+        attempt.append("labels", events.rows)
+    classes = new_classes(lake, base, listing.classes, events, now)
+    if classes.num_rows:
+        attempt.append("classes", classes)
+    summary = {
+        "dataset": settings.lake.dataset,
+        "source": listing.url,
+        "found": listing.rows.num_rows,
+        "samples": read["samples"],
+        "rejects": sum(read["rejects"].values()),
+        "known": books.known,
+        "contents": read["contents"],
+        "rejects_by_reason": dict(sorted(read["rejects"].items())),
+        "replaced": books.replaced,
+        "updated": books.updated.num_rows,
+        "labels": events.rows.num_rows,
+        "labels_kept": events.kept,
+        "reviews_overruled": events.overruled,
+        "classes": classes.num_rows,
+        "rows_without_file": len(listing.unmatched_rows),
+        "files_without_row": len(listing.unmatched_keys),
+    }
+    assert summary["found"] == summary["samples"] + summary["rejects"] + summary["known"], summary
+    if not attempt.tables:
+        return summary | {"version": base.id if base else 0}
+    head = base.id if base else 0
+    version = attempt.commit(summary | {"version": head + 1}, read["run"])
+    return dict(version.summary) | {"version": version.id}
+
+
+def _inputs(settings: Settings, books: "Books", listing: "Listing", base: "Version | None") -> dict[str, Any]:
+    """All that determines what an ingest writes."""
+    wanted = settings.ingest
+    return {
+        "dataset": settings.lake.dataset,
+        "source": listing.url,
+        "listing": books.digest,
+        "classes": list(listing.classes),
+        "store": wanted.store,
+        "limits": [wanted.max_file_mb, wanted.max_pixels, wanted.decode_timeout_s],
+        "tables": {
+            table: base.tables.get(table)
+            for table in ("samples", "rejects", "fingerprints", "labels", "classes")
+            if base is not None
+        },
+    }
+
+
+def _read(
+    attempt: "Attempt", settings: Settings, spark: "SparkSession | None", listing: "Listing", books: "Books"
+) -> dict[str, Any]:
+    """Read what is new with Spark and add its files to the attempt; see ingest_worker for what a slice returns."""
+    from secondlook.jobs.ingest_worker import OWN_TABLES, Plan, drop_contents, work
+    from secondlook.pipeline.core.decode_types import Limits
+
+    todo, wanted = books.todo, settings.ingest
+    if not todo.num_rows:
+        return {"samples": 0, "rejects": Counter(), "rejected": [], "contents": 0, "run": {}}
+    if spark is None:
+        from secondlook.jobs.spark import session
+
+        spark = session(settings.spark)
+    plan = Plan(
+        folder=f"{attempt.folder('samples')}/plan",
+        outputs={table: attempt.folder(table) for table in OWN_TABLES},
+        seq=attempt.seq,
+        dataset=settings.lake.dataset,
+        source=listing.url,
+        by_reference=wanted.store == "reference",
+        limits=Limits(wanted.max_file_mb * 2**20, wanted.max_pixels, wanted.decode_timeout_s),
+        file_bytes=wanted.file_mb * 2**20,
+        row_group_bytes=wanted.row_group_mb * 2**20,
+    )
+    started = datetime.now(UTC)
+    try:
+        slices = _write_slices(attempt.lake, plan, todo, spark.sparkContext.defaultParallelism)
+        sizes = [piece.stop - piece.start for piece in slices]
+        with console.progress("reading", todo.num_rows) as advance:
+            results = _on_workers(spark, partial(work, plan), sizes, advance)
+        rejects: Counter[str] = sum((Counter(result["rejects"]) for result in results), Counter())
+        if "://" in listing.url and not listing.url.startswith("file:") and rejects["unreadable"] == todo.num_rows:
+            raise UnavailableError(f"not one of {todo.num_rows:,} pictures of {listing.url} could be read")
+        parts = _each_content_once(attempt, spark, plan, results, partial(drop_contents, plan))
+    finally:
+        with contextlib.suppress(OSError):
+            attempt.lake.fs.rm(attempt.lake.strip(plan.folder), recursive=True)
+    files = {table: [url for result in results for url in result["files"].get(table, ())] for table in OWN_TABLES}
+    files |= {table: [part[table] for part in parts] for table in ("images", "fingerprints")}
+    for table in OWN_TABLES:
+        attempt.add_files(table, files[table])
+    seconds = (datetime.now(UTC) - started).total_seconds()
+    return {
+        "samples": sum(result["samples"] for result in results),
+        "rejects": rejects,
+        "rejected": [sample for result in results for sample in result["rejected"]],
+        "contents": sum(part["rows"] for part in parts),
+        "run": {
+            "read_s": round(seconds, 3),
+            "pictures_a_second": round(todo.num_rows / max(seconds, 1e-3)),
+            "worker_peak_mb": max(result["peak_mb"] for result in results),
+            "bytes": sum(result["bytes"] for result in results),
+        },
+    }
+
+
+def _write_slices(lake: "Lake", plan: "Plan", todo: "pa.Table", cores: int) -> list[slice]:
+    """The rows to read, as one small Parquet file a slice: no listing passes through the JVM."""
+    import pyarrow.parquet as pq
+
+    lake.fs.makedirs(lake.strip(plan.folder), exist_ok=True)
+    most = min(max(todo.num_rows // (SLICES_A_CORE * cores), MIN_SLICE), SLICE_PICTURES)
+    slices = list(_slices(todo["length"].to_pylist(), todo["group"].to_pylist(), plan.file_bytes, most))
+    rows = todo.drop_columns(["group"])
+    for number, piece in enumerate(slices):
+        with lake.fs.open(lake.strip(f"{plan.folder}/{number:05d}.parquet"), "wb") as stream:
+            pq.write_table(rows.slice(piece.start, piece.stop - piece.start), stream, compression="zstd")
+    return slices
+
+
+def _slices(lengths: Sequence[int], groups: Sequence[str | None], most_bytes: int, most: int) -> Iterator[slice]:
+    """Runs of at most `most` rows and `most_bytes` bytes, or more where a group, which is read at once, is larger.
+
+    >>> list(_slices([4, 4, 4, 4], [None] * 4, 10, 9)), list(_slices([4, 4, 4], ["a", "a", "b"], 4, 9))
+    ([slice(0, 2, None), slice(2, 4, None)], [slice(0, 2, None), slice(2, 3, None)])
+    """
+    start = held = 0
+    for i, (length, group) in enumerate(zip(lengths, groups, strict=True)):
+        together = group is not None and i > start and groups[i - 1] == group
+        if i > start and not together and (held + length > most_bytes or i - start >= most):
+            yield slice(start, i)
+            start, held = i, 0
+        held += max(length, 0)
+    if start < len(lengths):
+        yield slice(start, len(lengths))
+
+
+def _on_workers(
+    spark: "SparkSession", task: Callable[..., Any], sizes: Sequence[int], advance: console.Advance
+) -> list[dict[str, Any]]:
+    """One Spark task a slice; the results in the order of the slices."""
+    with _followed(spark, sizes, advance):
+        rows = spark.range(0, len(sizes), 1, len(sizes)).mapInArrow(task, "result string").collect()
+    return [json.loads(row["result"]) for row in rows]
+
+
+@contextlib.contextmanager
+def _followed(spark: "SparkSession", sizes: Sequence[int], advance: console.Advance) -> Iterator[None]:
+    """While a job runs, tell how many pictures its finished tasks had; tasks are started in order."""
+    context = spark.sparkContext
+    group, over, told = f"secondlook-{uuid.uuid4().hex}", threading.Event(), 0
+    tracker = context.statusTracker()
+
+    def follow() -> None:
+        nonlocal told
+        while not over.wait(POLL_S):
+            stages = [stage for job in tracker.getJobIdsForGroup(group) for stage in _stages(tracker, job)]
+            done = sum(sizes[: sum(stage.numCompletedTasks for stage in stages)])
+            advance(max(done - told, 0))
+            told = max(told, done)
+
+    context.setJobGroup(group, "secondlook ingest")
+    thread = threading.Thread(target=follow, daemon=True)
+    thread.start()
+    try:
+        yield
+    except BaseException:
+        context.cancelJobGroup(group)
+        raise
+    finally:
+        over.set()
+        thread.join()
+        context.setLocalProperty("spark.jobGroup.id", None)  # type: ignore[arg-type]  # None takes it away
+    advance(sum(sizes) - told)
+
+
+def _stages(tracker: Any, job: int) -> list[Any]:
+    info = tracker.getJobInfo(job)
+    stages = [tracker.getStageInfo(stage) for stage in info.stageIds] if info else []
+    return [stage for stage in stages if stage]
+
+
+def _each_content_once(
+    attempt: "Attempt", spark: "SparkSession", plan: "Plan", results: list[dict[str, Any]], task: Callable[..., Any]
+) -> list[dict[str, Any]]:
+    """The parts without contents that the lake or an earlier part has: those parts alone are written again."""
+    from secondlook.jobs.ingest_books import repeated
+
+    parts = [part for result in results for part in result["parts"]]
+    drop = repeated(attempt.lake, attempt.base, [(part["fingerprints"], part["rows"]) for part in parts])
+    again = [i for i, ids in enumerate(drop) if ids and len(ids) < parts[i]["rows"]]
+    for number, i in enumerate(again):
+        with attempt.lake.fs.open(attempt.lake.strip(f"{plan.folder}/drop-{number:05d}.json"), "w") as stream:
+            json.dump(parts[i] | {"drop": drop[i]}, stream)
+    written = _on_workers(spark, task, [1] * len(again), lambda _: None) if again else []
+    replaced = dict(zip(again, written, strict=True))
+    for i, ids in enumerate(drop):
+        if ids:
+            for table in ("images", "fingerprints"):
+                attempt.lake.fs.rm(attempt.lake.strip(parts[i][table]))
+    return [replaced.get(i, part) for i, part in enumerate(parts) if len(drop[i]) < part["rows"]]
+
+
+# The verb
+
+
+def ingest(
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Folder, .zip, .tar, .parquet, or an fsspec URL.")],
+    labels: Annotated[
+        str | None, typer.Option("--labels", metavar="FILE", help="CSV or Parquet: a row a picture, its label, more.")
+    ] = None,
+    file_column: Annotated[str, typer.Option(metavar="NAME", help="Column of --labels with the file's path.")] = "",
+    label_column: Annotated[
+        str, typer.Option(metavar="NAME", help="Column of --labels with the label; - where it has none.")
+    ] = "",
+    split_column: Annotated[str, typer.Option(metavar="NAME", help="Column of --labels with the split.")] = "",
+    attributes: Annotated[
+        str | None, typer.Option(metavar="A,B", help="Columns to keep as attributes. Default: all the rest.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the dataset. Default: [lake] dataset.")
+    ] = None,
+    store: Annotated[
+        str | None, typer.Option(metavar="copy|reference", help="Copy the pictures into the lake, or leave them.")
+    ] = None,
+    kind: Annotated[str, typer.Option(metavar="|".join(KINDS), help="Kind of source. Default: by its files.")] = "auto",
+    unlabeled: Annotated[bool, typer.Option("--unlabeled", help="Folders are no classes; take no labels.")] = False,
+    limit: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Only the first N pictures, to try things out.")
+    ] = None,
+    retry_rejects: Annotated[
+        bool, typer.Option("--retry-rejects", help="Read again what was rejected before and has not changed.")
+    ] = False,
+    unmatched: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write rows without a file and files without a row as CSV.")
+    ] = None,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take images, with or without labels, into the lake.
+
+    \b
+    secondlook ingest photos/                          class folders: photos/cat/1.jpg, photos/train/cat/1.jpg
+    secondlook ingest photos/ --labels labels.csv      columns file and label; all others become attributes
+    secondlook ingest photos/ --unlabeled              no labels yet: `review` will ask for them
+    secondlook ingest cifar.zip --labels train.csv --label-column random1
+    secondlook ingest shards/                          WebDataset tars, zips, or Parquet of Hugging Face datasets
+
+    The first folder below SOURCE, or below train, val (valid, validation, dev) or test, is the class. Run it again when
+    pictures were added: known files (same path, size and time) are not read twice, and a new --labels file adds events
+    to the history of labels. A label that people decided in a review stays unless the source's own label changed.
+
+    Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents, tables
+    and archives: found = samples + rejects + known.
+    """  # fmt: skip
+    from secondlook.jobs import sources
+
+    chosen = _with_options(settings_of(settings, lake), dataset, store)
+    columns = Columns(file_column, label_column, split_column, _names(attributes))
+    if labels is None and (columns != Columns() or unmatched):
+        raise UserError("--file-column, --label-column, --split-column, --attributes and --unmatched need --labels")
+    asked = Source(source, kind, labels, columns, classes=not unlabeled, limit=limit)
+    # The source is looked at before a lake is made: a mistyped path leaves nothing behind.
+    from secondlook.jobs.store import Lake
+
+    place = chosen.lake.url if "://" not in chosen.lake.url else ""
+    listing = sources.listing(asked, skip=str(Path(place).resolve()) if place else "")
+    for note in listing.notes:
+        console.say(note)
+    _say_unmatched(listing, unmatched)
+    opened = Lake.open(chosen.lake, create=True)
+    summary = _ingest(opened, chosen, None, listing, retry_rejects=retry_rejects, now=datetime.now(UTC))
+    console.finish(summary, as_json=json, lines=lambda: _print(summary))
+
+
+def _with_options(settings: Settings, dataset: str | None, store: str | None) -> Settings:
+    lake = dataclasses.replace(settings.lake, **({} if dataset is None else {"dataset": dataset}))
+    taken = dataclasses.replace(settings.ingest, **({} if store is None else {"store": store}))
+    return dataclasses.replace(settings, lake=lake, ingest=taken)
+
+
+def _names(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None else tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _say_unmatched(listing: "Listing", file: Path | None) -> None:
+    kinds = (
+        ("rows of {} have no file", "row without file", listing.unmatched_rows),
+        ("files have no row in {}", "file without row", listing.unmatched_keys),
+    )
+    for title, _, names in kinds:
+        if names:
+            more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
+            shown = ", ".join(map(_one_line, names[:SHOWN]))
+            console.say(f"{len(names):,} {title.format(listing.table)}: {shown}{more}", style="yellow")
+    if file is not None:
+        import csv
+
+        try:
+            with file.open("w", encoding="utf-8", newline="") as stream:
+                writer = csv.writer(stream)
+                writer.writerow(["what", "file"])
+                writer.writerows((what, name) for _, what, names in kinds for name in names)
+        except OSError as problem:
+            raise UserError(f"--unmatched {file} can't be written: {problem.strerror}") from None
+
+
+def _one_line(name: str) -> str:
+    """A name from data as people may see it in one line.
+
+    >>> _one_line("a\\nb")
+    "'a\\\\nb'"
+    """
+    return name if name.isprintable() else repr(name)
+
+
+def _print(summary: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from secondlook.pipeline.core.decode_types import REASONS
+
+    out = console.out()
+    out.print(
+        f"found {summary['found']:,} = {summary['samples']:,} samples + {summary['rejects']:,} rejects + "
+        f"{summary['known']:,} known; {summary['contents']:,} different pictures are new",
+        markup=False,
+    )
+    if summary["rejects_by_reason"]:
+        table = Table("pictures", "rejected as", "which means", box=None, pad_edge=False)
+        for reason, n in sorted(summary["rejects_by_reason"].items(), key=lambda item: -item[1]):
+            table.add_row(f"{n:,}", reason, REASONS[reason])
+        out.print(table)
+    for count, words in (
+        (summary["labels"], "label events"),
+        (summary["classes"], "new classes"),
+        (summary["updated"], "known pictures have a new split or new attributes"),
+        (summary["replaced"], "known pictures changed and were read again"),
+        (summary["labels_kept"], "labels that a review decided were kept against the source's"),
+        (summary["reviews_overruled"], "labels that a review decided gave way, as the source's own label changed"),
+    ):
+        if count:
+            out.print(f"{count:,} {words}", markup=False)
+    out.print(f"version {summary['version']}", markup=False)

@@ -1,0 +1,78 @@
+"""Sources: where pictures come from. `listing` says what one holds without reading a picture; `read` fetches the bytes.
+
+One file for each kind of source: `folder`, `archives` (zip, WebDataset tars), `hf_parquet`; `labels` joins a table.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+
+from secondlook.jobs.sources import folder, labels
+from secondlook.jobs.sources.folder import File, Place
+from secondlook.jobs.sources.labels import Columns
+from secondlook.jobs.sources.listing import PICTURES, Listing, suffix
+from secondlook.pipeline.core.errors import UserError, unknown
+
+KINDS = ("auto", "folder", "zip", "webdataset", "parquet")
+DEFAULT_COLUMNS = Columns()
+CONTAINERS = {"zip": "zip", "tar": "webdataset", "parquet": "parquet"}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a user asks to be ingested.
+
+    `labels` is a table of labels, `columns` its columns. `classes`: folders (or the archive's own labels) say what a
+    picture shows. `limit`: at most so many of the first pictures.
+    """
+
+    url: str
+    kind: str = "auto"
+    labels: str | None = None
+    columns: Columns = DEFAULT_COLUMNS
+    classes: bool = True
+    limit: int | None = None
+
+
+def listing(source: Source, skip: str = "") -> Listing:
+    """What the source holds; `skip` is a local folder that is none of it (the lake).
+
+    Raises UserError where it is not there, is damaged, or holds what is not supported.
+    """
+    if source.kind not in KINDS:
+        raise unknown("kind of source", source.kind, KINDS)
+    place = Place.of(source.url)
+    files = list(place.files(skip)) if place.is_folder else [place.file()]
+    kind = source.kind if source.kind != "auto" else _kind(files, place)
+    found = _list(kind, files, place, source)
+    if not found.rows.num_rows:
+        raise UserError(f"{source.url} holds no pictures ({kind}, {len(files)} files in all)")
+    if source.labels is not None:
+        found = labels.join(found, source.labels, source.columns)
+    if source.limit is not None:
+        found = dataclasses.replace(found, rows=found.rows.slice(0, source.limit))
+    return found
+
+
+def _kind(files: list[File], place: Place) -> str:
+    """What a source is, by the suffixes of its files: pictures anywhere make it a folder of pictures."""
+    suffixes = {suffix(file.key) for file in files}
+    inside = [kind for ending, kind in CONTAINERS.items() if ending in suffixes]
+    if place.is_folder and (suffixes & PICTURES or not inside):
+        return "folder"
+    if len(inside) == 1:
+        return inside[0]
+    if inside:
+        raise UserError(f"{place.url} holds {' and '.join(inside)} files; choose with --kind")
+    if files[0].key.endswith((".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")):
+        raise UserError(
+            f"{files[0].key} is a compressed tar, which can't be read in parallel; unpack it to a .tar first"
+        )
+    raise UserError(
+        f"{place.url} is no source: give a folder, a .zip, a .tar (WebDataset) or a .parquet (Hugging Face)"
+    )
+
+
+def _list(kind: str, files: list[File], place: Place, source: Source) -> Listing:
+    by_folder = source.labels is None or source.columns.label == labels.NO_LABELS
+    classes = source.classes and by_folder
+    return Listing(place.url, kind, folder.rows_of(files, classes=classes).table())
