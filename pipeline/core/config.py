@@ -148,16 +148,31 @@ class LintSettings(Checked):
     ambiguous_mass: float = setting(0.80, "SL102: … and together at least this probable", low=0.0, high=1.0)
     near_bits: int = setting(
         6,
-        "SL202, SL203: perceptual hashes that differ in at most this many of 64 bits are near",
+        "SL202, SL203: pictures are near whose perceptual hash, pHash, differs in at most this many of 64 bits",
         unit="bits",
         low=0,
         high=16,
     )
-    dark: float = setting(0.10, "SL302: mean brightness below this, of 0 to 1", low=0.0, high=1.0)
-    bright: float = setting(0.93, "SL303: mean brightness above this, of 0 to 1", low=0.0, high=1.0)
-    blur: float = setting(0.0008, "SL304: sharpness (variance of the Laplacian at working size) below this", low=0.0)
+    near_confirm_bits: int = setting(
+        12,
+        "SL202, SL203: … and their second hash, dHash, in at most this many",
+        unit="bits",
+        low=0,
+        high=64,
+    )
+    dark: float = setting(0.20, "SL302: 99 of 100 pixels are darker than this, of 0 to 1", low=0.0, high=1.0)
+    bright: float = setting(0.80, "SL303: 99 of 100 pixels are brighter than this, of 0 to 1", low=0.0, high=1.0)
+    blur: float = setting(
+        0.10, "SL304: sharpness (variance of the Laplacian over the picture's own variance) below this", low=0.0
+    )
+    blur_share: float = setting(
+        0.10, "SL304: … and below this share of the dataset's median, as some datasets are smooth by nature", low=0.0
+    )
     entropy: float = setting(
         1.0, "SL305: entropy of the brightness histogram below this", unit="bits", low=0.0, high=8.0
+    )
+    flat: float = setting(
+        0.01, "SL305: or standard deviation of the brightness, of 0 to 1, below this", low=0.0, high=1.0
     )
     aspect: float = setting(4.0, "SL306: longer side over shorter side above this", low=1.0)
     min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)

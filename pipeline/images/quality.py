@@ -24,7 +24,7 @@ WORKING_PX = 112
 class Quality:
     """Brightness, its percentiles, contrast, channel means and deviations: 0 to 1 of the range of a channel.
 
-    `blur` is the variance of the Laplacian (small is blurred), `entropy` that of the brightness histogram in bits.
+    `blur` is the sharpness (small is blurred), `entropy` that of the brightness histogram in bits.
     """
 
     brightness: float
@@ -65,7 +65,8 @@ def quality(pixels: Pixels, luma: Gray) -> Quality:
         brightness_p01=p01,
         brightness_p99=p99,
         contrast=contrast,
-        blur=laplacian_variance(luma),
+        # Relative to the picture's own variance: half the light does not make a picture twice as blurred.
+        blur=laplacian_variance(luma) / max(contrast * contrast, 1 / 255**2),
         entropy=entropy_bits(counts),
         mean=tuple(mean.tolist()),
         std=tuple(std.tolist()),
