@@ -360,8 +360,8 @@ def ingest(
 
 
 def _with_options(settings: Settings, dataset: str | None, store: str | None) -> Settings:
-    lake = dataclasses.replace(settings.lake, **({} if dataset is None else {"dataset": dataset}))
-    taken = dataclasses.replace(settings.ingest, **({} if store is None else {"store": store}))
+    lake = settings.lake if dataset is None else dataclasses.replace(settings.lake, dataset=dataset)
+    taken = settings.ingest if store is None else dataclasses.replace(settings.ingest, store=store)
     return dataclasses.replace(settings, lake=lake, ingest=taken)
 
 

@@ -123,15 +123,8 @@ def _updated(source: str, dataset: str, rows: pa.Table, sample: pa.Table, positi
 
 def _groups(rows: pa.Table) -> pa.Array:
     """Rows of a Parquet file that are read at once: those of a row group."""
-    return pa.array(
-        [
-            f"{where!r} {member}" if how == ROW else None
-            for where, member, how in zip(
-                rows["where"].to_pylist(), rows["member"].to_pylist(), rows["how"].to_pylist(), strict=True
-            )
-        ],
-        TEXT,
-    )
+    names = zip(*(rows[column].to_pylist() for column in ("where", "member", "how")), strict=True)
+    return pa.array([f"{where!r} {member.split(' ')[0]}" if how == ROW else None for where, member, how in names], TEXT)
 
 
 def _digest(rows: pa.Table) -> str:

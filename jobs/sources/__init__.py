@@ -6,11 +6,13 @@ One file for each kind of source: `folder`, `archives` (zip, WebDataset tars), `
 import dataclasses
 from dataclasses import dataclass
 
-from secondlook.jobs.sources import folder, labels
+from secondlook.jobs.sources import archives, folder, hf_parquet, labels
 from secondlook.jobs.sources.folder import File, Place
 from secondlook.jobs.sources.labels import Columns
-from secondlook.jobs.sources.listing import PICTURES, Listing, suffix
+from secondlook.jobs.sources.listing import PICTURES, Listing, Rows, suffix
 from secondlook.pipeline.core.errors import UserError, unknown
+
+__all__ = ["KINDS", "Columns", "Listing", "Source", "listing"]
 
 KINDS = ("auto", "folder", "zip", "webdataset", "parquet")
 DEFAULT_COLUMNS = Columns()
@@ -73,6 +75,21 @@ def _kind(files: list[File], place: Place) -> str:
 
 
 def _list(kind: str, files: list[File], place: Place, source: Source) -> Listing:
-    by_folder = source.labels is None or source.columns.label == labels.NO_LABELS
-    classes = source.classes and by_folder
-    return Listing(place.url, kind, folder.rows_of(files, classes=classes).table())
+    by_source = source.classes and (source.labels is None or source.columns.label == labels.NO_LABELS)
+    if kind == "folder":
+        return Listing(place.url, kind, folder.rows_of(files, classes=by_source).table())
+    ending = next(ending for ending, name in CONTAINERS.items() if name == kind)
+    table = Place.of(source.labels).file().where if source.labels else b""
+    inside = [file for file in files if suffix(file.key) == ending and file.where != table]
+    if not inside:
+        raise UserError(f"{source.url} holds no .{ending} files, which --kind {kind} reads")
+    rows = Rows()
+    declared: list[str] = []
+    notes: list[str] = []
+    if kind == "parquet":
+        own = source.columns if source.labels is None else DEFAULT_COLUMNS
+        declared = hf_parquet.parquets(inside, rows, own, classes=by_source)
+    else:
+        read = archives.zips if kind == "zip" else archives.webdataset
+        notes = read(inside, rows, folder=place.is_folder, classes=by_source)
+    return Listing(place.url, kind, rows.table(), classes=tuple(declared), notes=tuple(notes))

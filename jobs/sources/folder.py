@@ -1,5 +1,6 @@
 """Files below a folder: class folders, or a flat folder whose labels come from a table or from people."""
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -89,6 +90,17 @@ class Place:
                 size = info.get("size")
                 where = str(self.fs.unstrip_protocol(path)).encode()
                 yield File(as_text(key), where, int(size) if size is not None else -1, _time_us(info))
+
+
+@contextlib.contextmanager
+def opened(where: bytes) -> Iterator[Any]:
+    """A file of a listing, open for reading at any place."""
+    if where.startswith(b"/"):
+        with open(where, "rb") as stream:
+            yield stream
+    else:
+        with fsspec.open(where.decode(), "rb") as stream:
+            yield stream
 
 
 def _walk(root: str, skip: str) -> Iterator[tuple[str, os.DirEntry[str]]]:

@@ -1,19 +1,28 @@
 """Fetching the bytes of listed pictures, in the order of a listing: what Spark's workers do."""
 
+import contextlib
 import itertools
 import os
+import struct
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from secondlook.jobs.sources.listing import FILE
+from secondlook.jobs.sources.folder import opened
+from secondlook.jobs.sources.listing import FILE, ROW, STORED, ZIP_DEFLATED, ZIP_OTHER, ZIP_STORED
 from secondlook.pipeline.core.decode_types import Rejected
 
 Content = bytes | Rejected
 AT_ONCE = 32  # remote files that are asked for together: their latencies overlap
 AT_ONCE_BYTES = 32 * 2**20
+ROWS_AT_ONCE = 16
+LOCAL_HEADER_BYTES = 30  # before the name, in a zip archive
 
 
 @dataclass(frozen=True)
@@ -72,9 +81,8 @@ def _remote(rows: list[Row], max_bytes: int) -> Iterator[Content]:
         urls = [row.where.decode() for row in chunk if row.size_bytes <= max_bytes]
         fs = fs or fsspec.core.url_to_fs(chunk[0].where.decode())[0]
         paths = [fs._strip_protocol(url) for url in urls]
-        got: dict[str, Any] = fs.cat(paths, on_error="return") if paths else {}
-        if not isinstance(got, dict):  # fsspec answers one path with its bytes alone
-            got = {paths[0]: got}
+        answer: Any = fs.cat(paths, on_error="return") if paths else {}
+        got = answer if isinstance(answer, dict) else {paths[0]: answer}  # one path is answered with its bytes alone
         for row in chunk:
             data = got.get(fs._strip_protocol(row.where.decode()))
             if row.size_bytes > max_bytes:
@@ -85,4 +93,87 @@ def _remote(rows: list[Row], max_bytes: int) -> Iterator[Content]:
                 yield unreadable(data if isinstance(data, Exception) else FileNotFoundError("no such file"))
 
 
-_READERS = {FILE: _local}
+def _members(rows: list[Row], max_bytes: int) -> Iterator[Content]:
+    """Members of archives, each archive opened once; a damaged member spoils no other."""
+    for where, group in itertools.groupby(rows, key=lambda row: row.where):
+        with contextlib.ExitStack() as stack:
+            try:
+                stream = stack.enter_context(opened(where))
+            except OSError as problem:
+                yield from (unreadable(problem) for _ in group)
+                continue
+            for row in group:
+                if row.size_bytes > max_bytes:
+                    yield too_large(row.size_bytes, max_bytes)
+                    continue
+                try:
+                    yield _member(stream, row, max_bytes)
+                except (OSError, zlib.error, struct.error, zipfile.BadZipFile, RuntimeError, EOFError) as problem:
+                    yield unreadable(problem)
+
+
+def _member(stream: Any, row: Row, max_bytes: int) -> Content:
+    if row.how == ZIP_OTHER:
+        stream.seek(0)
+        with zipfile.ZipFile(stream) as archive, archive.open(str(row.member)) as member:
+            return _bounded(member.read(max_bytes + 1), max_bytes)
+    stream.seek(row.offset)
+    if row.how != STORED:
+        name_bytes, extra_bytes = struct.unpack("<26xHH", stream.read(LOCAL_HEADER_BYTES))
+        stream.seek(name_bytes + extra_bytes, os.SEEK_CUR)
+    data = stream.read(row.length)
+    if len(data) < row.length:
+        return Rejected("unreadable", "the archive ends before the picture does")
+    if row.how == ZIP_DEFLATED:
+        # Bounded: a small member may unpack to any size, whatever its header says.
+        data = zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, max_bytes + 1)
+    return _bounded(data, max_bytes)
+
+
+def _bounded(data: bytes, max_bytes: int) -> Content:
+    return data if len(data) <= max_bytes else too_large(len(data), max_bytes)
+
+
+def _parquet_rows(rows: list[Row], max_bytes: int) -> Iterator[Content]:
+    """Rows of Parquet files in order; `member` is row group, row in it and column."""
+    for (where, member), group in itertools.groupby(rows, key=lambda row: (row.where, _group_of(row))):
+        yield from _row_group(where, member, [int(str(row.member).split(" ", 2)[1]) for row in group], max_bytes)
+
+
+def _group_of(row: Row) -> tuple[int, str]:
+    number, _, column = str(row.member).split(" ", 2)
+    return int(number), column
+
+
+def _row_group(where: bytes, member: tuple[int, str], wanted: list[int], max_bytes: int) -> Iterator[Content]:
+    number, column = member
+    left, start = list(reversed(wanted)), 0
+    try:
+        with opened(where) as stream:
+            # Buffered and a few rows at once: a row group may be larger than this machine's memory.
+            file = pq.ParquetFile(stream, pre_buffer=False, buffer_size=2**20)
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[number], columns=[column], use_threads=False):
+                values = batch.column(0)
+                while left and left[-1] < start + len(values):
+                    yield _cell(values[left.pop() - start].as_py(), max_bytes)
+                start += len(values)
+    except (OSError, pa.ArrowException) as problem:
+        yield from (unreadable(problem) for _ in left)
+
+
+def _cell(value: Any, max_bytes: int) -> Content:
+    data = value.get("bytes") if isinstance(value, dict) else value
+    if data is None:
+        path = value.get("path") if isinstance(value, dict) else None
+        return Rejected("unreadable", f"the row holds no bytes, only the path {path}" if path else "the row is null")
+    return _bounded(data, max_bytes)
+
+
+_READERS = {
+    FILE: _local,
+    STORED: _members,
+    ZIP_STORED: _members,
+    ZIP_DEFLATED: _members,
+    ZIP_OTHER: _members,
+    ROW: _parquet_rows,
+}
