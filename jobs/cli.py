@@ -71,7 +71,7 @@ def verbs() -> dict[str, Verb]:
 def _command(name: str) -> Any:
     verb = verbs()[name]
     app = typer.Typer(
-        add_completion=False, rich_markup_mode="rich", context_settings={"help_option_names": ["-h", "--help"]}
+        add_completion=False, rich_markup_mode="markdown", context_settings={"help_option_names": ["-h", "--help"]}
     )
     function = getattr(importlib.import_module(f"secondlook.jobs.{verb.module}"), verb.function)
     app.command(name)(function)
