@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs import dataset
+from secondlook.jobs.file_names import suffix_of
 from secondlook.jobs.store import Lake, Version, images_by_content
 from secondlook.labeling.acquire import NO_PAIR, WORTH, Candidate
 from secondlook.pipeline.core.errors import UserError
@@ -19,7 +20,6 @@ from secondlook.pipeline.core.identity import content_id
 QUEUE_COLUMNS = ("annotator", "key", "label", "seconds", "picture", "choices")
 GUESS_COLUMNS = ("given", "guess", "p_guess", "original_key")
 AT_ONCE = 64  # pictures held in memory while they are written out
-SUFFIXES = {b"\xff\xd8": ".jpg", b"\x89PNG": ".png", b"GIF8": ".gif", b"BM": ".bmp", b"II*\0": ".tif", b"MM\0*": ".tif"}
 
 
 @dataclass(frozen=True)
@@ -179,14 +179,3 @@ def _write_pictures(
             names[row["sample_id"]] = row["sample_id"] + suffix_of(data, str(row["key"]))
             (folder / names[row["sample_id"]]).write_bytes(data)
     return names
-
-
-def suffix_of(data: bytes, key: str) -> str:
-    """The suffix of a picture's file: from its first bytes, else the key's if it is a plain one, else none."""
-    for magic, suffix in SUFFIXES.items():
-        if data.startswith(magic):
-            return suffix
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return ".webp"
-    last = Path(key).suffix.lower()
-    return last if last[1:].isalnum() and last.isascii() and len(last) <= 6 else ""
