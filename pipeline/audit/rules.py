@@ -73,13 +73,13 @@ _RULES = (
             "their dHash, which looks at other properties, in at most near_confirm_bits. Each picture is named with the "
             "pictures that are near to it directly: groups are not chains, so A near B and B near C never makes A a "
             "copy of C. `group` is a picture to keep: going through the pictures in order, one that is not taken yet "
-            "is kept and takes all that are near to it. Pictures with almost no information (entropy below the "
-            "threshold of SL305) are left out, because their hashes are noise. Equal bytes are SL201's. Mirrored and "
+            "is kept and takes all that are near to it. Pictures with almost no information (those that SL305 names) "
+            "are left out, because their hashes are noise. Equal bytes are SL201's. Mirrored and "
             "rotated copies are not seen. The score is 1 minus the share of pHash bits that differ."
         ),
         todo="Look at the pair. Keep the better one, or keep both on the same side of a split.",
         source="pHash, Zauner 2010; dHash, Krawetz 2013; the search, Manku, Jain, Das Sarma 2007",
-        thresholds=("near_bits", "near_confirm_bits", "entropy"),
+        thresholds=("near_bits", "near_confirm_bits", "entropy", "flat"),
     ),
     Rule(
         code="SL203",
@@ -95,7 +95,7 @@ _RULES = (
             "nothing is moved by itself."
         ),
         source="Barz, Denzler 2020 (ciFAIR)",
-        thresholds=("near_bits", "near_confirm_bits", "entropy"),
+        thresholds=("near_bits", "near_confirm_bits", "entropy", "flat"),
     ),
     Rule(
         code="SL503",

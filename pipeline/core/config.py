@@ -161,7 +161,7 @@ class LintSettings(Checked):
         high=64,
     )
     dark: float = setting(0.20, "SL302: 99 of 100 pixels are darker than this, of 0 to 1", low=0.0, high=1.0)
-    bright: float = setting(0.80, "SL303: 99 of 100 pixels are brighter than this, of 0 to 1", low=0.0, high=1.0)
+    bright: float = setting(0.75, "SL303: 99 of 100 pixels are brighter than this, of 0 to 1", low=0.0, high=1.0)
     blur: float = setting(
         0.10, "SL304: sharpness (variance of the Laplacian over the picture's own variance) below this", low=0.0
     )
@@ -172,7 +172,7 @@ class LintSettings(Checked):
         1.0, "SL305: entropy of the brightness histogram below this", unit="bits", low=0.0, high=8.0
     )
     flat: float = setting(
-        0.01, "SL305: or standard deviation of the brightness, of 0 to 1, below this", low=0.0, high=1.0
+        0.006, "SL305: or standard deviation of the brightness, of 0 to 1, below this", low=0.0, high=1.0
     )
     aspect: float = setting(4.0, "SL306: longer side over shorter side above this", low=1.0)
     min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)

@@ -1,0 +1,252 @@
+"""SL202, SL203: pictures that look the same, by two perceptual hashes of 64 bits, without comparing all with all.
+
+Two pictures are near where their pHash differs in at most `bits` and their dHash in at most `confirm_bits`.
+The search is that of Manku, Jain, Das Sarma (2007), "Detecting Near-Duplicates for Web Crawling": cut the 64 bits into
+m blocks; hashes that differ in r bits agree on at least m - r of the blocks, so sorting once for each choice of m - r
+blocks brings every near pair together.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+from math import comb
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+Ints = npt.NDArray[np.int64]
+Hashes = npt.NDArray[np.uint64]
+Flags = npt.NDArray[np.bool_]
+
+HASH_BITS = 64
+CROWD = 256  # hashes with equal blocks up to which all pairs are looked at
+BLOCK = 64  # hashes of a crowd that are compared with all of it at once
+KEPT = 16  # near hashes of one that a crowd keeps: enough to show, and n copies never make n² pairs
+
+
+class Pairs(NamedTuple):
+    """Near pairs: `first` < `second` (p,), and `bits` (p,), how many bits of their pHash differ."""
+
+    first: Ints
+    second: Ints
+    bits: Ints
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """Which of n pictures look the same.
+
+    Pictures with equal hashes and equal side are one `look`: `look` (n,) numbers them in the order of their first
+    picture, and `pairs` are near pairs of looks. `kept` (n,) is the picture to keep instead of this one: itself, or
+    one that it is near to. Every picture that has a near one has a pair here, and one across sides where there is such;
+    but in crowds of more than CROWD hashes not every pair is listed.
+    """
+
+    look: Ints
+    kept: Ints
+    pairs: Pairs
+    _members: tuple[Ints, Ints]  # pictures by look, and where each look starts among them
+    _near: tuple[Ints, Ints, Ints]  # both directions of the pairs by look: starts, the other look, bits
+    _sides: Ints  # side of each look
+    _apart: Flags
+
+    def near(self, picture: int, *, across: bool = False) -> Iterator[tuple[int, int]]:
+        """The other pictures that are near this one, as (picture, bits), nearest first; only those across sides."""
+        look = int(self.look[picture])
+        side = self._sides[look]
+        if not across or self._apart[side, side]:
+            for other in self._pictures(look):
+                if other != picture:
+                    yield other, 0
+        starts, others, bits = self._near
+        for at in range(starts[look], starts[look + 1]):
+            if not across or self._apart[side, self._sides[others[at]]]:
+                for other in self._pictures(int(others[at])):
+                    yield other, int(bits[at])
+
+    def having_near(self) -> Ints:
+        """The pictures that have a near one, in order."""
+        shared = np.diff(self._members[1]) > 1
+        shared[np.concatenate([self.pairs.first, self.pairs.second])] = True
+        return np.flatnonzero(shared[self.look])
+
+    def _pictures(self, look: int) -> list[int]:
+        pictures, starts = self._members
+        return pictures[starts[look] : starts[look + 1]].tolist()  # type: ignore[no-any-return]
+
+
+def near_duplicates(
+    phash: Ints, dhash: Ints, *, bits: int, confirm_bits: int, sides: Ints | None = None, apart: Flags | None = None
+) -> NearDuplicates:
+    """Find the pictures that look the same.
+
+    `phash`, `dhash`: (n,) 64-bit hashes as signed integers, of pictures with enough information to have a hash.
+    `sides`: (n,) which side a picture is on, such as a code of its splits; `apart`: (S, S) symmetric, whether two sides
+    are different splits. Near pairs across sides are then found even in crowds. The order of the pictures decides which
+    one of a group is kept.
+    """
+    n = len(phash)
+    sides = np.zeros(n, np.int64) if sides is None else sides
+    apart = np.zeros((int(sides.max(initial=0)) + 1,) * 2, np.bool_) if apart is None else apart
+    first, look = _looks(phash, dhash, sides)
+    search = _Search(
+        phash[first].view(np.uint64), dhash[first].view(np.uint64), sides[first], apart, bits, confirm_bits
+    )
+    pairs = search.run()
+    starts = np.concatenate([[0], np.cumsum(np.bincount(look, minlength=len(first)))]).astype(np.int64)
+    near = _by_look(pairs, len(first))
+    kept = first[_stars(near[0], near[1])][look]
+    return NearDuplicates(look, kept, pairs, (np.argsort(look, kind="stable"), starts), near, sides[first], apart)
+
+
+def _looks(*columns: Ints) -> tuple[Ints, Ints]:
+    """Distinct rows in the order of their first picture: (first picture of each, (n,) number of each picture's)."""
+    order = np.lexsort(columns)
+    new = np.ones(len(order), np.bool_)
+    for column in columns:
+        values = column[order]
+        new[1:] &= values[1:] == values[:-1]
+    new[1:] = ~new[1:]
+    number = np.cumsum(new) - 1
+    first = order[new]  # lexsort is stable: the first of equal rows is the first picture
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first)] = np.arange(len(first))
+    look = np.empty(len(order), np.int64)
+    look[order] = rank[number]
+    return np.sort(first).astype(np.int64), look
+
+
+def _by_look(pairs: Pairs, n: int) -> tuple[Ints, Ints, Ints]:
+    one, other = np.concatenate([pairs.first, pairs.second]), np.concatenate([pairs.second, pairs.first])
+    bits = np.concatenate([pairs.bits, pairs.bits])
+    order = np.lexsort((other, bits, one))
+    starts = np.concatenate([[0], np.cumsum(np.bincount(one, minlength=n))]).astype(np.int64)
+    return starts, other[order], bits[order]
+
+
+def _stars(starts: Ints, others: Ints) -> Ints:
+    """Each look's kept one: in order, who is not taken yet is kept and takes all that are near and not taken yet."""
+    kept = np.full(len(starts) - 1, -1, np.int64)
+    for one in np.flatnonzero(np.diff(starts)).tolist():
+        if kept[one] < 0:
+            near = others[starts[one] : starts[one + 1]]
+            kept[one] = one
+            kept[near[kept[near] < 0]] = one
+    alone = kept < 0
+    kept[alone] = np.flatnonzero(alone)
+    return kept
+
+
+def block_masks(bits: int, blocks: int) -> list[int]:
+    """Masks of all choices of `blocks - bits` of the blocks: hashes within `bits` bits agree under at least one.
+
+    >>> [f"{mask:016x}" for mask in block_masks(1, 2)]
+    ['00000000ffffffff', 'ffffffff00000000']
+    """
+    edges = [round(HASH_BITS * at / blocks) for at in range(blocks + 1)]
+    parts = [((1 << stop) - 1) ^ ((1 << start) - 1) for start, stop in pairwise(edges)]
+    return [sum(choice) for choice in combinations(parts, blocks - bits)]
+
+
+class _Search:
+    """One search over distinct looks; it remembers who has a near one already, so that crowds cost little."""
+
+    def __init__(self, phash: Hashes, dhash: Hashes, sides: Ints, apart: Flags, bits: int, confirm_bits: int) -> None:
+        self.phash, self.dhash, self.sides, self.apart = phash, dhash, sides, apart
+        self.bits, self.confirm_bits = bits, confirm_bits
+        self.has_near = np.zeros(len(phash), np.bool_)
+        self.has_across = np.zeros(len(phash), np.bool_)
+        self.found: list[Ints] = [np.empty(0, np.int64)]  # pairs as first * n + second
+
+    def run(self) -> Pairs:
+        n = len(self.phash)
+        for mask in self._masks():
+            keys = self.phash & np.uint64(mask)
+            order = np.argsort(keys, kind="stable").astype(np.int64)
+            ordered = keys[order]
+            starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if n else np.empty(0, int)
+            stops = np.append(starts[1:], n)
+            crowded = stops - starts > CROWD
+            self._all_pairs(order, starts[~crowded], stops[~crowded])
+            for start, stop in zip(starts[crowded].tolist(), stops[crowded].tolist(), strict=True):
+                self._crowd(np.sort(order[start:stop]))
+            self.found = [np.unique(np.concatenate(self.found))]
+        first, second = np.divmod(self.found[0], max(n, 1))
+        differ = np.bitwise_count(self.phash[first] ^ self.phash[second]).astype(np.int64)
+        return Pairs(first, second, differ)
+
+    def _masks(self) -> list[int]:
+        """The masks that cost least on these hashes: few sorts, or few hashes that agree by chance."""
+        n, best, least = len(self.phash), [0], 3.0 * len(self.phash) ** 2  # ns: no mask, all with all
+        for blocks in range(self.bits + 1, min(self.bits + 5, HASH_BITS) + 1):
+            tables = comb(blocks, self.bits)
+            if tables * n * 100.0 > least:  # ns: sorting alone costs more
+                break
+            masks = block_masks(self.bits, blocks)
+            tried = masks[:: max(1, len(masks) // 3)][:4]
+            together = sum(self._together(mask) for mask in tried) / len(tried)
+            cost = tables * (n * 100.0 + together * 10.0)
+            if cost < least:
+                best, least = masks, cost
+        return best
+
+    def _together(self, mask: int) -> float:
+        counts = np.unique(self.phash & np.uint64(mask), return_counts=True)[1].astype(np.float64)
+        return float((counts * (counts - 1)).sum() / 2)
+
+    def _all_pairs(self, order: Ints, starts: Ints, stops: Ints) -> None:
+        """All pairs of each run of `order`, one distance in the order after another: never more than n at a time."""
+        sizes = stops - starts
+        starts, stops, sizes = starts[sizes > 1], stops[sizes > 1], sizes[sizes > 1]
+        at = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes) + np.repeat(starts, sizes)
+        last = np.repeat(stops, sizes)
+        for distance in range(1, int(sizes.max(initial=1))):
+            inside = at + distance < last
+            at, last = at[inside], last[inside]
+            one, other = order[at], order[at + distance]
+            close = self._close(one, other)
+            self._take(one[close], other[close])
+
+    def _close(self, one: Ints, other: Ints) -> Flags:
+        close = np.bitwise_count(self.phash[one] ^ self.phash[other]) <= self.bits
+        if close.any():
+            at = np.nonzero(close)
+            one, other = (np.broadcast_to(side, close.shape)[at] for side in (one, other))
+            close[at] = np.bitwise_count(self.dhash[one] ^ self.dhash[other]) <= self.confirm_bits
+        return close  # type: ignore[no-any-return]
+
+    def _take(self, one: Ints, other: Ints) -> None:
+        if len(one):
+            self.has_near[one] = self.has_near[other] = True
+            across = self.apart[self.sides[one], self.sides[other]]
+            for side in (one[across], other[across]):
+                self.has_across[side] = True
+            self.found.append(np.minimum(one, other) * len(self.phash) + np.maximum(one, other))
+
+    def _crowd(self, members: Ints) -> None:
+        """Many that agree under a mask: who has no near one yet is compared with all, until everyone has or is done."""
+        self._sweep(members, members, self.has_near)
+        for side in np.unique(self.sides[members]).tolist():
+            beyond = members[self.apart[side, self.sides[members]]]
+            within = members[self.sides[members] == side]
+            if len(beyond) <= len(within):  # the smaller side goes through, the larger is compared
+                self._sweep(beyond, within, self.has_across, lonely="across")
+            else:
+                self._sweep(within, beyond, self.has_across)
+
+    def _sweep(self, left: Ints, right: Ints, has: Flags, lonely: str = "") -> None:
+        """Compare blocks of `left` with `right`, skipping whom `has` says is done (of `right`, with `lonely`)."""
+        for _ in range(0, len(left), 1):
+            if lonely:
+                right = right[~has[right]]
+            else:
+                left = left[~has[left]]
+            if not len(left) or not len(right):
+                return
+            block, left = left[:BLOCK], left[BLOCK:]
+            close = self._close(block[:, None], right[None, :]) & (block[:, None] != right[None, :])
+            of_right = close & (np.cumsum(close, axis=0) == 1)  # for each of `right` one of the block
+            of_block = close & (np.cumsum(close, axis=1) <= KEPT)
+            one, other = np.nonzero(of_right | of_block)
+            self._take(block[one], right[other])
