@@ -96,7 +96,6 @@ def measure(n: int, k: int) -> dict[str, Any]:
         with (folder / "labels.csv").open("w") as stream:
             stream.write("label\n")
             stream.writelines(f"class {label:03d}\n" for label in labels)
-        del probs
         for order, file in (("C", "c.npy"), ("Fortran", "f.npy")):
             runs = [command(folder, file) for _ in range(3)]
             assert runs[0]["summary"]["flagged"] == figures["kernel_flagged"]
