@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,11 +30,12 @@ class File:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a source lies: a file system, and the path in it."""
+    """Where a source lies: a file system, and the path in it; `given` is the URL that the user gave."""
 
     fs: Any
     path: str
     local: bool
+    given: str
 
     @classmethod
     def of(cls, url: str) -> "Place":
@@ -48,12 +50,12 @@ class Place:
             raise UnavailableError(f"{url} does not answer: {problem}") from None
         if not there:
             raise UserError(f"there is no file or folder {url}")
-        return cls(fs, os.path.abspath(path) if local else str(path), local)
+        return cls(fs, os.path.abspath(path) if local else str(path), local, url.rstrip("/"))
 
     @property
     def url(self) -> str:
-        """Its URL, as tables keep it."""
-        return as_text(f"file://{self.path}") if self.local else str(self.fs.unstrip_protocol(self.path))
+        """Its URL, as tables keep it: without a user's name and password."""
+        return as_text(f"file://{self.path}") if self.local else re.sub(r"://[^/@]*@", "://", self.given)
 
     @property
     def is_folder(self) -> bool:
@@ -67,7 +69,7 @@ class Place:
             name, size, time_us = os.path.basename(self.path), facts.st_size, facts.st_mtime_ns // 1000
             return File(as_text(name), os.fsencode(self.path), size, time_us)
         info = self.fs.info(self.path)
-        return File(self.path.rsplit("/", 1)[-1], self.url.encode(), int(info.get("size") or -1), _time_us(info))
+        return File(self.path.rsplit("/", 1)[-1], self.given.encode(), int(info.get("size") or -1), _time_us(info))
 
     def files(self, skip: str = "") -> Iterator[File]:
         """All regular files below a folder that are not hidden, but for those below the local folder `skip`."""
@@ -88,7 +90,7 @@ class Place:
             key = path.removeprefix(root).lstrip("/")
             if info.get("type", "file") == "file" and not is_hidden(key.split("/")):
                 size = info.get("size")
-                where = str(self.fs.unstrip_protocol(path)).encode()
+                where = f"{self.given}/{key}".encode()  # file systems forget host and port in their own URLs
                 yield File(as_text(key), where, int(size) if size is not None else -1, _time_us(info))
 
 

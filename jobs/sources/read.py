@@ -71,24 +71,22 @@ def _local(rows: list[Row], max_bytes: int) -> Iterator[Content]:
 
 
 def _remote(rows: list[Row], max_bytes: int) -> Iterator[Content]:
-    fs = None
     while rows:
         size, n = 0, 0
         while n < len(rows) and n < AT_ONCE and (not n or size + rows[n].size_bytes <= AT_ONCE_BYTES):
             size += max(rows[n].size_bytes, 0)
             n += 1
         chunk, rows = rows[:n], rows[n:]
-        urls = [row.where.decode() for row in chunk if row.size_bytes <= max_bytes]
-        fs = fs or fsspec.core.url_to_fs(chunk[0].where.decode())[0]
-        paths = [fs._strip_protocol(url) for url in urls]
-        answer: Any = fs.cat(paths, on_error="return") if paths else {}
+        places = [fsspec.core.url_to_fs(row.where.decode()) for row in chunk]
+        paths = [path for row, (_, path) in zip(chunk, places, strict=True) if row.size_bytes <= max_bytes]
+        answer: Any = places[0][0].cat(paths, on_error="return") if paths else {}
         got = answer if isinstance(answer, dict) else {paths[0]: answer}  # one path is answered with its bytes alone
-        for row in chunk:
-            data = got.get(fs._strip_protocol(row.where.decode()))
+        for row, (_, path) in zip(chunk, places, strict=True):
+            data = got.get(path)
             if row.size_bytes > max_bytes:
                 yield too_large(row.size_bytes, max_bytes)
             elif isinstance(data, bytes):
-                yield data if len(data) <= max_bytes else too_large(len(data), max_bytes)
+                yield _bounded(data, max_bytes)
             else:
                 yield unreadable(data if isinstance(data, Exception) else FileNotFoundError("no such file"))
 
