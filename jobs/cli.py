@@ -139,7 +139,7 @@ def run(arguments: Sequence[str]) -> int:
     except UsageError as problem:
         context = getattr(problem, "ctx", None)
         hint = str(context.info_name) if context else ""
-        return _complain(getattr(problem, "message", "") and problem.format_message().replace("\n", " "), 2, hint=hint)
+        return _complain(problem.format_message().replace("\n", " "), 2, hint=hint)
     except SecondlookError as problem:
         return _complain(str(problem), problem.exit_status)
     except (KeyboardInterrupt, typer.Abort):

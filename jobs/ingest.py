@@ -7,6 +7,7 @@ Parquet files of their own; the driver keeps each content once, turns labels int
 import contextlib
 import dataclasses
 import json
+import re
 import threading
 import uuid
 from collections import Counter
@@ -22,6 +23,7 @@ from secondlook.jobs import console
 from secondlook.jobs.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.options import settings as settings_of
 from secondlook.jobs.sources import KINDS, Columns, Source
+from secondlook.jobs.sources import listing as listed
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 
@@ -55,21 +57,21 @@ def run(
     The lake has a new version afterwards, or, where all was known, none. Raises UserError where the source or its table
     of labels is not as it must be, ConflictError where another job changed the same tables meanwhile.
     """
-    from secondlook.jobs import sources
+    _refuse_password(source, settings)
+    listing = listed(source, skip=lake.root if lake.local else "")
+    return run_listing(lake, settings, spark, listing, retry_rejects=retry_rejects, now=now or datetime.now(UTC))
 
-    listing = sources.listing(source, skip=lake.root if lake.local else "")
-    return _ingest(lake, settings, spark, listing, retry_rejects=retry_rejects, now=now or datetime.now(UTC))
 
-
-def _ingest(
+def run_listing(
     lake: "Lake",
     settings: Settings,
     spark: "SparkSession | None",
     listing: "Listing",
     *,
-    retry_rejects: bool,
+    retry_rejects: bool = False,
     now: datetime,
 ) -> dict[str, Any]:
+    """`run` for a source that is listed already."""
     from secondlook.jobs.ingest_books import compare, label_events, new_classes
 
     base = lake.head()
@@ -182,6 +184,7 @@ def _read(
         "contents": sum(part["rows"] for part in parts),
         "run": {
             "read_s": round(seconds, 3),
+            "pictures_read": todo.num_rows,
             "pictures_a_second": round(todo.num_rows / max(seconds, 1e-3)),
             "worker_peak_mb": max(result["peak_mb"] for result in results),
             "bytes": sum(result["bytes"] for result in results),
@@ -325,22 +328,20 @@ def ingest(
 ) -> None:
     """Take images, with or without labels, into the lake.
 
-    \b
-    secondlook ingest photos/                          class folders: photos/cat/1.jpg, photos/train/cat/1.jpg
-    secondlook ingest photos/ --labels labels.csv      columns file and label; all others become attributes
-    secondlook ingest photos/ --unlabeled              no labels yet: `review` will ask for them
-    secondlook ingest cifar.zip --labels train.csv --label-column random1
-    secondlook ingest shards/                          WebDataset tars, zips, or Parquet of Hugging Face datasets
+    The first folder below SOURCE, or below train, val (valid, validation, dev) or test, is the class:
+    photos/cat/1.jpg, photos/train/cat/1.jpg. Or a --labels table says it: columns `file` and `label` (others by
+    --file-column, --label-column), `split` if there is one, and all the rest as attributes. Or nobody does yet, and
+    `review` will ask people. SOURCE may also be a zip, WebDataset tars, or Parquet of a Hugging Face dataset.
 
-    The first folder below SOURCE, or below train, val (valid, validation, dev) or test, is the class. Run it again when
-    pictures were added: known files (same path, size and time) are not read twice, and a new --labels file adds events
-    to the history of labels. A label that people decided in a review stays unless the source's own label changed.
+    Run it again when pictures were added: known files (same path, size and time) are not read twice. A new --labels
+    file adds events to the history of labels; a label that people decided in a review stays, unless the source's own
+    label changed.
 
-    Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents, tables
-    and archives: found = samples + rejects + known.
-    """  # fmt: skip
-    from secondlook.jobs import sources
+    Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents,
+    tables and archives: found = samples + rejects + known.
 
+    Example: secondlook ingest photos/ --labels labels.csv --label-column breed
+    """
     chosen = _with_options(settings_of(settings, lake), dataset, store)
     columns = Columns(file_column, label_column, split_column, _names(attributes))
     if labels is None and (columns != Columns() or unmatched):
@@ -350,13 +351,22 @@ def ingest(
     from secondlook.jobs.store import Lake
 
     place = chosen.lake.url if "://" not in chosen.lake.url else ""
-    listing = sources.listing(asked, skip=str(Path(place).resolve()) if place else "")
+    _refuse_password(asked, chosen)
+    listing = listed(asked, skip=str(Path(place).resolve()) if place else "")
     for note in listing.notes:
         console.say(note)
     _say_unmatched(listing, unmatched)
     opened = Lake.open(chosen.lake, create=True)
-    summary = _ingest(opened, chosen, None, listing, retry_rejects=retry_rejects, now=datetime.now(UTC))
+    summary = run_listing(opened, chosen, None, listing, retry_rejects=retry_rejects, now=datetime.now(UTC))
     console.finish(summary, as_json=json, lines=lambda: _print(summary))
+
+
+def _refuse_password(source: Source, settings: Settings) -> None:
+    if settings.ingest.store == "reference" and re.search(r"://[^/@]*:[^/@]*@", source.url):
+        raise UserError(
+            "the password in the source's URL would be kept in the lake with every reference; give it in the "
+            "environment or the file system's own settings"
+        )
 
 
 def _with_options(settings: Settings, dataset: str | None, store: str | None) -> Settings:
