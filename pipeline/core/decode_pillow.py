@@ -36,7 +36,9 @@ _TRUNCATED = re.compile(
     re.IGNORECASE,
 )
 _BOMB = re.compile(r"bomb|decompressed data too large|too much memory|exceeds? limit|broken file size", re.IGNORECASE)
-_UNSUPPORTED = re.compile(r"unsupported|not supported|unknown|unimplemented|cannot (handle|identify)", re.IGNORECASE)
+_UNSUPPORTED = re.compile(
+    r"unsupported|not supported|unknown (pixel|image|file)|unimplemented|cannot handle", re.IGNORECASE
+)
 
 
 def read(
