@@ -37,9 +37,9 @@ def run_log(lake: Lake, *, limit: int | None = None) -> list[dict[str, Any]]:
 
 def in_a_line(summary: Mapping[str, Any]) -> str:
     """A job's summary as one line: its counts that are not zero, its names, and what it lists."""
-    parts = [
-        text for name, value in summary.items() if name != "version" and (text := _told(name.replace("_", " "), value))
-    ]
+    told = {name.replace("_", " "): value for name, value in summary.items() if name != "version"}
+    counts_first = sorted(told.items(), key=lambda pair: not isinstance(pair[1], int))
+    parts = [text for name, value in counts_first if (text := _told(name, value))]
     return ", ".join(parts[:8]) or "nothing"
 
 

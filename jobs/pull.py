@@ -34,8 +34,8 @@ def run_pull(
 ) -> dict[str, Any]:
     """Answers of a file become annotations; the same file twice adds nothing.
 
-    Without `batch`, an answer belongs to the newest batch that asked for its picture, or, where none did, to a batch
-    named after the file. Returns answers, added, changed, known, batches and the version (None where nothing is new).
+    Without `batch`, an answer belongs to the newest batch that was pushed and asked for its picture, or, where none did,
+    to a batch named after the file. Returns answers, added, changed, known, batches and the version (None where nothing is new).
     """
     del settings
     try:
@@ -128,8 +128,9 @@ def _place(
     found: Sequence[Answer], asked: pa.Table, batch: str | None, outside: str, current: Mapping[str, Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Each answer with its batch and with its state: submitted, changed, or known."""
-    rows = sorted(asked.select(["seq", "batch", "sample_id"]).to_pylist(), key=lambda row: (row["seq"], row["batch"]))
-    newest = {row["sample_id"]: row["batch"] for row in rows}
+    columns = ["seq", "batch", "sample_id", "strategy"]
+    rows = sorted(asked.select(columns).to_pylist(), key=lambda row: (row["seq"], row["batch"]))
+    newest = {row["sample_id"]: row["batch"] for row in rows if row["strategy"] != OUTSIDE}
     names = {row["batch"] for row in rows}
     if batch is not None and batch not in names:
         raise unknown("batch", batch, names)

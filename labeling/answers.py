@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any, TextIO
 
 from secondlook.pipeline.core.errors import UserError, unknown
@@ -18,6 +19,7 @@ from secondlook.pipeline.core.schemas import ANSWERS
 
 COLUMNS = ("annotator", "key", "label", "seconds")
 NO_LABEL = ANSWERS[1:]
+COMPARED = 50_000  # keys that a mistyped one is compared with: about a second
 
 
 @dataclass(frozen=True)
@@ -64,22 +66,30 @@ class Keys:
         """The sample_id that a name means; raises UserError for no match and for several."""
         if name in self._ids:
             return name
-        matches = self._exact.get(name, [])
+        plain = name.removeprefix("./")
+        matches = self._exact.get(name) or self._exact.get(plain, [])
         if not matches:
-            last = self._by_name.get(name.rsplit("/", 1)[-1], [])
-            matches = [n for n in last if self._keys[n].endswith("/" + name.removeprefix("./"))]
+            last = self._by_name.get(plain.rsplit("/", 1)[-1], [])
+            matches = [n for n in last if self._keys[n].endswith("/" + plain)]
         if len(matches) == 1:
             return self._sample_ids[matches[0]]
         if matches:
             some = ", ".join(sorted({self._keys[n] for n in matches})[:4])
             raise UserError(f"{len(matches)} pictures match {name!r} ({some}); give more of the path, or the sample_id")
-        near = get_close_matches(name, self._exact, n=3) or self._near_names(name)
+        near = self._near(plain)
         hint = f"; near names: {', '.join(near)}" if near else f"; this version has {len(self._exact):,} keys"
         raise UserError(f"no picture has the key {name!r}{hint}")
 
-    def _near_names(self, name: str) -> list[str]:
-        near = get_close_matches(name.rsplit("/", 1)[-1], self._by_name, n=3)
-        return [self._keys[self._by_name[last][0]] for last in near]
+    def _near(self, name: str) -> list[str]:
+        """Up to three keys that look like a name; a key that is mistyped has about its length."""
+        alike = (key for key in self._exact if abs(len(key) - len(name)) <= 2)
+        near = get_close_matches(name, list(islice(alike, COMPARED)), n=3)
+        if near:
+            return near
+        last = name.rsplit("/", 1)[-1]
+        names = (other for other in self._by_name if abs(len(other) - len(last)) <= 2)
+        near = get_close_matches(last, list(islice(names, COMPARED)), n=3)
+        return [self._keys[self._by_name[other][0]] for other in near]
 
 
 def read(
