@@ -26,7 +26,7 @@ def write_atomically(path: Path, text: str) -> int:
         raise UserError(f"--output takes a file, and {path} is a folder; try {path / 'report.html'}")
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder} to write {path.name} to")
-    data = text.encode("utf-8", "replace")
+    data, stream = text.encode("utf-8", "replace"), None
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name[:40]}-", delete=False) as stream:
             stream.write(data)
@@ -35,6 +35,8 @@ def write_atomically(path: Path, text: str) -> int:
         Path(stream.name).chmod(0o666 & ~mask)  # a temporary file is its owner's alone, a report is not
         Path(stream.name).replace(path)
     except OSError as problem:
+        if stream is not None:
+            Path(stream.name).unlink(missing_ok=True)
         raise UserError(f"{path} can't be written: {problem.strerror or problem}") from None
     return len(data)
 

@@ -35,7 +35,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
     samples = dataset.samples(lake, version)
     found = findings_of(lake, version, samples, settings, thumbnails=thumbnails)
     doubted = found.doubted if found else None
-    rejects = _rejects(lake, version, samples)
+    rejects = dataset.rejects(lake, version)
     attributes, left_out = _attributes(samples, doubted)
     return f.Facts(
         title=_title(samples),
@@ -90,14 +90,8 @@ def _counts(samples: pa.Table, rejected: int) -> f.Counts:
     )
 
 
-def _rejects(lake: Lake, version: Version, samples: pa.Table) -> pa.Table:
-    """Files that are rejected still: one that was mended and came in since is none."""
-    rows = lake.latest("rejects", version, ["sample_id", "key", "reason", "detail"])
-    mended = pc.is_in(rows["sample_id"], value_set=samples["sample_id"].combine_chunks())
-    return rows.filter(pc.invert(mended)).sort_by([("reason", "ascending"), ("key", "ascending")])
-
-
 def _rejected(rows: pa.Table) -> f.Rejects:
+    rows = rows.sort_by([("reason", "ascending"), ("key", "ascending")])
     files = (
         f.Reject(row["key"], row["reason"], row["detail"] or "") for row in rows.slice(0, LISTED_REJECTS).to_pylist()
     )

@@ -75,7 +75,9 @@ def findings_of(
             if not row["waiver"] and row["subject"] in places.by_id:
                 doubted[places.by_id[row["subject"]]] = True
         doubted = pa.array(doubted)
-    findings = f.Findings(linted.id, stale, settled, tuple(_with_thumbnails(lake, version, settings, shown)))
+    notes = {str(code): str(note) for code, note in dict(linted.run.get("notes", {})).items()}
+    galleries = tuple(_with_thumbnails(lake, version, settings, shown))
+    findings = f.Findings(linted.id, stale, settled, galleries, notes)
     return Found(findings, doubted)
 
 
@@ -136,7 +138,9 @@ def _card(row: Mapping[str, Any], places: _Places) -> f.Card:
     pictures = tuple(places.picture(at) for at in dict.fromkeys(rows))
     if len(pictures) > 1:  # their names and labels stand below them; what is left to say is how near they are
         bits = evidence.get("bits")
-        message = f"{bits} of 64 bits differ" if isinstance(bits, int) and bits else ""
+        message = f"the nearest differ in {bits} of 64 bits" if isinstance(bits, int) and bits else ""
+    elif "first" in evidence and "second" in evidence:
+        message = f"{evidence['first']} or {evidence['second']}"
     given, suggested = evidence.get("given"), evidence.get("suggested")
     return f.Card(
         pictures=pictures[:SIDE_BY_SIDE],

@@ -13,6 +13,7 @@ from secondlook.pipeline.core.statistics import Share
 from secondlook.pipeline.report.facts import Confusion, Histogram
 
 MATRIX_CLASSES = 30  # beyond this a matrix can't be read, and the page lists the top confusions alone
+SAME = 0.12  # opacity where all agree
 DEEPEST = 0.55  # opacity of the darkest cell: text on it still has a contrast of 4.5
 
 
@@ -103,7 +104,7 @@ def heatmap(confusion: Confusion) -> list[tuple[str, int, list[Cell]]]:
         cells = [
             Cell(
                 int(count),
-                float(shares[given, predicted]) * 0.16
+                float(shares[given, predicted]) * SAME
                 if given == predicted
                 else DEEPEST * float(wrong[given, predicted] / most) ** 0.5,
                 given == predicted,

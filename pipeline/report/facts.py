@@ -100,12 +100,16 @@ class RuleFindings:
 
 @dataclass(frozen=True)
 class Findings:
-    """The newest run of lint; whether labels changed since then, and how many doubted ones were `settled` by that."""
+    """The newest run of lint; whether labels changed since then, and how many doubted ones were `settled` by that.
+
+    `notes` says, by rule, what could not be looked at.
+    """
 
     version: int
     stale: bool
     settled: int
     rules: tuple[RuleFindings, ...]
+    notes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

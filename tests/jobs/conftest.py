@@ -24,6 +24,11 @@ Fill = Callable[..., dict[str, str]]
 
 @pytest.fixture
 def fill(lake: Lake) -> Fill:
+    """Put samples into `lake`: see `filler`."""
+    return filler(lake)
+
+
+def filler(lake: Lake) -> Fill:
     """Put samples into the lake: `fill([("a.png", "cat", b"bytes"), …])`; a key's label may be None.
 
     Each picture is (key, label, bytes) or (key, label, bytes, {"split": …, "attributes": …}). Returns key → sample_id.

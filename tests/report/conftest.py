@@ -1,0 +1,127 @@
+"""Facts of a small dataset whose every text tries to break out of the page."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from secondlook.pipeline.core.rules import Rule
+from secondlook.pipeline.core.statistics import share
+from secondlook.pipeline.report import facts as f
+
+EVIL = "<img src=x onerror=alert(1)>"
+BREAKOUT = "\"'></style></title><script>alert(2)</script>"
+PIXEL = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII="
+)
+LABELS = Rule(
+    "SL101",
+    "likely mislabeled",
+    "Says `p` < q.",
+    "Because.",
+    "By `margin`.",
+    "Look.",
+    "A & B 2021",
+    ("mislabel_margin",),
+)
+COPIES = Rule("SL201", "exact duplicate", "The same bytes.", "They weigh.", "By hash.", "Drop.", "ours")
+
+
+def picture(key: str, label: str | None = EVIL, **changes: Any) -> f.Picture:
+    return dataclasses.replace(f.Picture(key, PIXEL, 1, 1, label, BREAKOUT), **changes)
+
+
+def everything() -> f.Facts:
+    """Facts for every section, hostile in every text that comes from data."""
+    labels = f.RuleFindings(
+        LABELS,
+        30,
+        1,
+        (
+            f.Card((picture(EVIL + "/a.png"),), 0.987, EVIL, given=EVIL, suggested=BREAKOUT),
+            f.Card((picture("b.png", src=""),), 0.9, "", given="cat", suggested="dog", waiver=EVIL),
+        ),
+        covered=2,
+        thresholds={"mislabel_margin": "0.1"},
+    )
+    copies = f.RuleFindings(
+        COPIES,
+        3,
+        0,
+        (f.Card((picture("c.png"), picture(BREAKOUT)), 0.5, BREAKOUT, more=4), f.Card((), 1.0, EVIL)),
+        covered=3,
+    )
+    return f.Facts(
+        title=EVIL,
+        version=4,
+        created="2026-01-02 03:04 UTC",
+        counts=f.Counts(1003, 1000, 990, 900, 100, 3, {EVIL: 900, "": 100}),
+        rejects=f.Rejects(
+            {EVIL: 2, "truncated": 1},
+            {"truncated": "the picture ends too early"},
+            (f.Reject(BREAKOUT, EVIL, EVIL), f.Reject("\x00\x1b[31m\u202egnp.exe", "truncated", "")),
+        ),
+        classes=(f.ClassCount(EVIL, 500, 25), f.ClassCount(BREAKOUT, 400, 0), f.ClassCount("x" * 300, 0, 0)),
+        history=f.History(
+            (
+                f.VersionFacts(1, "ingest", "2026-01-01 00:00 UTC", EVIL, {"ingest": 900}, 1.5),
+                f.VersionFacts(4, EVIL, "2026-01-02 03:04 UTC", BREAKOUT, {"review": 9}),
+            ),
+            {"ingest": 900, EVIL: 9},
+            (f.Change(EVIL, BREAKOUT, 9),),
+            9,
+        ),
+        findings=f.Findings(3, True, 7, (labels, copies), {"SL102": EVIL}),
+        model=f.ModelFacts(
+            name=EVIL,
+            backbone=BREAKOUT,
+            version=2,
+            stale=False,
+            agreement=share(850, 900),
+            confusion=f.Confusion((EVIL, BREAKOUT, "x" * 300), {(0, 0): 475, (0, 1): 25, (1, 1): 375, (1, 0): 25}),
+            ece_before=0.041,
+            ece_after=0.0123,
+            chance=0.02,
+            metrics={"note": EVIL},
+            settings={EVIL: BREAKOUT},
+        ),
+        pictures=f.PictureFacts(
+            990,
+            (0.4914, 0.4822, 0.4465),
+            (0.2471, 0.2435, 0.2616),
+            {"32 × 32": 990},
+            {EVIL: 990},
+            {"RGB": 990},
+            (f.Histogram("Brightness", "0 to 1", (1, 5, 2), (0.0, 0.25, 0.5, 1.0)),),
+        ),
+        attributes=(f.AttributeFacts(EVIL, {EVIL: share(1, 40), "": share(20, 500)}, without=360, hidden=2),),
+        attributes_left_out=(BREAKOUT,),
+        provenance={"version": EVIL},
+        settings={"dark": "0.2"},
+    )
+
+
+def bare() -> f.Facts:
+    """Facts of a lake where pictures were ingested, and nothing else happened."""
+    return f.Facts(
+        title="mine",
+        version=1,
+        created="2026-01-01 00:00 UTC",
+        counts=f.Counts(5, 5, 5, 0, 5, 0),
+        rejects=f.Rejects({}, {}, ()),
+        classes=(),
+        history=f.History((f.VersionFacts(1, "ingest", "2026-01-01 00:00 UTC", "5 samples"),), {}, (), 0),
+    )
+
+
+@pytest.fixture
+def hostile() -> Callable[..., f.Facts]:
+    """Facts with every section, hostile texts; with changes: `hostile(model=None)`."""
+    return lambda **changes: dataclasses.replace(everything(), **changes)
+
+
+@pytest.fixture
+def new() -> Callable[..., f.Facts]:
+    """Facts of a lake that was only ingested."""
+    return lambda **changes: dataclasses.replace(bare(), **changes)
