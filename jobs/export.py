@@ -18,6 +18,7 @@ from secondlook.jobs.console import Advance, finish, out, progress
 from secondlook.jobs.landing import landing, refuse_taken
 from secondlook.jobs.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.options import settings as read_settings
+from secondlook.jobs.sources.labels import FILE_NAMES, LABEL_NAMES, SPLIT_NAMES
 from secondlook.jobs.store import Lake, Version, read_reference
 from secondlook.labeling import history
 from secondlook.pipeline.core.errors import SecondlookError, UnavailableError, UserError, unknown
@@ -26,6 +27,7 @@ from secondlook.pipeline.core.identity import content_id
 FORMATS = ("csv-patch", "csv", "folders", "hf-parquet")
 PATCH_COLUMNS = ("key", "old_label", "label", "source", "batch", "evidence")
 STDOUT = "-"
+OURS = frozenset({*FILE_NAMES, *LABEL_NAMES, *SPLIT_NAMES, "image"})
 
 
 @dataclass(frozen=True)
@@ -185,23 +187,21 @@ def _patch(lake: Lake, version: Version, samples: pa.Table) -> Iterator[dict[str
 def _listing(samples: pa.Table) -> Iterator[dict[str, Any]]:
     """Every sample with its label, split and attributes: what `ingest --labels` takes."""
     rows = list(of_table(samples))
-    names = attribute_columns(rows, taken=("key", "label", "split"))
+    names = attribute_columns(rows)
     for sample in rows:
         yield {"key": sample.key, "label": sample.label, "split": sample.split} | {
             column: sample.attributes.get(name) for name, column in names.items()
         }
 
 
-def attribute_columns(samples: Iterable[Sample], taken: Iterable[str]) -> dict[str, str]:
-    """Attribute → its column, sorted; one that is called like a column of ours gets `attribute_` before it."""
-    ours = set(taken)
+def attribute_columns(samples: Iterable[Sample]) -> dict[str, str]:
+    """Attribute → its column, sorted; one that `ingest` would take for file, label or split gets `attribute_` before it."""
     found = sorted({name for sample in samples for name in sample.attributes})
     columns: dict[str, str] = {}
     for name in found:
         column = name
-        while column in ours:
+        while column.strip().lower() in OURS or column in columns.values() or (column != name and column in found):
             column = f"attribute_{column}"
-        ours.add(column)
         columns[name] = column
     return columns
 

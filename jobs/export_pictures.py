@@ -27,7 +27,7 @@ def write_folders(pictures: Pictures, samples: Sequence[Sample], classes: Sequen
     exact label, split and attributes.
     """
     del classes
-    names = attribute_columns(samples, taken=("file", "label", "split"))
+    names = attribute_columns(samples)
     taken: set[str] = set()
     with (folder / "labels.csv").open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream, lineterminator="\n")
@@ -62,10 +62,12 @@ def write_parquet(pictures: Pictures, samples: Sequence[Sample], classes: Sequen
     """data/SPLIT-00000-of-00001.parquet: image, label and attributes. Returns the number of files.
 
     Labels are a ClassLabel (a number, null where there is none) whose names stand in the metadata. Samples without a split
-    are in files called `data-…`, which readers take for all there is.
+    are in files called `data-…`, which readers take for all there is; splits that are no train, val or test also stand
+    in a column, since the name of a file says only those.
     """
-    names = attribute_columns(samples, taken=("image", "label"))
-    schema = hf_schema(classes, list(names.values()))
+    names = attribute_columns(samples)
+    unusual = any(sample.split and SPLITS.get(sample.split) != sample.split for sample in samples)
+    schema = hf_schema(classes, [*names.values(), *(["split"] if unusual else [])])
     number = {name: n for n, name in enumerate(classes)}
     (folder / "data").mkdir()
     splits: dict[str, _Shards] = {}
@@ -77,7 +79,7 @@ def write_parquet(pictures: Pictures, samples: Sequence[Sample], classes: Sequen
             label = None if sample.label is None else number[sample.label]
             row: dict[str, object] = {"image": {"bytes": data, "path": sample.key}, "label": label}
             row |= {column: sample.attributes.get(name) for name, column in names.items()}
-            splits[split].add(row, len(data))
+            splits[split].add(row | ({"split": sample.split} if unusual else {}), len(data))
         if sum(shards.held for shards in splits.values()) > OPEN_BYTES:
             for shards in splits.values():
                 shards.flush()

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -9,10 +10,12 @@ from pathlib import Path
 
 from secondlook.pipeline.core.errors import UserError
 
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/")  # a Path has one slash where the URL had two
+
 
 def refuse_taken(target: Path) -> None:
     """Raise UserError where the target is a file, a folder with something in it, or a URL."""
-    if "://" in str(target):
+    if URL.match(str(target)):
         raise UserError(f"{target} is a URL; give a path of this machine")
     if target.is_dir() and any(target.iterdir()):
         raise UserError(f"{target} is not empty; choose a new folder")
