@@ -11,7 +11,7 @@ JAVA := $(shell command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME" || echo
 SELF := .$(if $(JAVA),[java])
 SELF_DEV := .[dev$(if $(JAVA),$(COMMA)java)]
 
-.PHONY: help setup demo test lint types soak clean
+.PHONY: help setup demo test lint types soak peers clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -45,6 +45,10 @@ types: $(DEV_READY)
 
 soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
 	$(BIN)/python -m pytest -m soak
+
+peers: ## CleanVision and imagededup (both Apache-2.0) in .venv-peers, for benchmarks/ingest.py
+	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/pip --disable-pip-version-check install -q cleanvision==0.3.7 imagededup==0.3.3.post2
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache demo
