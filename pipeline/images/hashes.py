@@ -41,8 +41,7 @@ def phash(small: Gray) -> int:
     imagehash, which shrinks with a Lanczos filter where we average, so that a few bits differ.
     """
     low = (_LOW_DCT @ small.astype(np.float32) @ _LOW_DCT.T).ravel()
-    ordered = np.sort(low)
-    return _packed(low > (ordered[31] + ordered[32]) / 2)
+    return _packed(low > np.sort(low)[31])  # above the 32 smallest of 64 is above the median
 
 
 def dhash(small: Gray) -> int:

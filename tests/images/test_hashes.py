@@ -51,6 +51,7 @@ def test_dhash_by_hand() -> None:
     rising = np.tile(np.linspace(0, 248, 32).astype(np.uint8), (32, 1))
     assert dhash(rising) == -1  # every pixel is brighter than its left neighbor: 64 ones
     assert dhash(rising[:, ::-1]) == 0
+    assert dhash(np.full((32, 32), 77, np.uint8)) == 0
     half = np.where(np.arange(32)[:, None] < 16, rising, rising[:, ::-1]).astype(np.uint8)
     assert bits(dhash(half)) == [1] * 32 + [0] * 32
 
