@@ -39,7 +39,10 @@ def class_names(lake: Lake, version: Version) -> list[str]:
 
 @dataclass(frozen=True)
 class Model:
-    """A trained model as the table `models` knows it; `settings` and `metrics` are JSON text."""
+    """A trained model as the table `models` knows it; `settings` and `metrics` are JSON text.
+
+    `embedder` is the name under which its embeddings lie: models with the same frozen backbone share them.
+    """
 
     name: str
     kind: str
@@ -48,6 +51,7 @@ class Model:
     path: str
     settings: str
     metrics: str
+    embedder: str = ""
 
 
 def newest_model(lake: Lake, version: Version, kind: str = "generalist") -> Model:
@@ -56,7 +60,8 @@ def newest_model(lake: Lake, version: Version, kind: str = "generalist") -> Mode
     if not rows.num_rows:
         raise UserError(f"version {version.id} has no {kind}; `secondlook train` makes one")
     row = rows.sort_by([("seq", "ascending")]).slice(rows.num_rows - 1).to_pylist()[0]
-    return Model(row["model"], *(row[name] for name in ("kind", "backbone", "classes", "path", "settings", "metrics")))
+    facts = {name: row[name] for name in ("kind", "backbone", "classes", "path", "settings", "metrics")}
+    return Model(row["model"], **facts, embedder=row["embedder"] or row["model"])
 
 
 def predictions(lake: Lake, version: Version, model: str) -> pa.Table:
@@ -64,9 +69,9 @@ def predictions(lake: Lake, version: Version, model: str) -> pa.Table:
     return lake.latest("predictions", version, ["content_id", "classes", "probs", "fold"], EqualTo("model", model))  # type: ignore[call-arg, arg-type]
 
 
-def embeddings(lake: Lake, version: Version, model: str) -> pa.Table:
-    """A model's embeddings, a row a content: content_id, vector."""
-    return lake.latest("embeddings", version, ["content_id", "vector"], EqualTo("model", model))  # type: ignore[call-arg, arg-type]
+def embeddings(lake: Lake, version: Version, embedder: str) -> pa.Table:
+    """The embeddings of a model's embedder, a row a content: content_id, vector."""
+    return lake.latest("embeddings", version, ["content_id", "vector"], EqualTo("model", embedder))  # type: ignore[call-arg, arg-type]
 
 
 def findings(lake: Lake, version: Version) -> pa.Table | None:

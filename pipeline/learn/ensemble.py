@@ -1,0 +1,171 @@
+"""The heads of K folds on one embedding: fitted, asked, and turned into arrays that can be stored."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from secondlook.pipeline.core.seeds import generator
+from secondlook.pipeline.learn import heads
+from secondlook.pipeline.learn.crossfit import trusted
+from secondlook.pipeline.learn.heads import Ints, Nets, Reals, Seen, Space, Weights
+from secondlook.pipeline.learn.torch_setup import Advance, side_by_side
+
+MOST_REFERENCES = 60_000  # labeled pictures that neighbours are looked for among: more cost time and help little
+Arrays = dict[str, npt.NDArray[Any]]
+Views = dict[str, Reals]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """`nets` of each fold, and for neighbours the `references` (R, d) with their labels and folds (R,)."""
+
+    n_classes: int
+    space: Space
+    nets: tuple[Nets, ...]
+    references: Tensor
+    reference_labels: Ints
+    reference_folds: Ints
+    temperature: float = 1.0
+
+    def views(self, seen: Seen, rows: Ints, fold: int) -> Views:
+        """Probabilities (n, K) by each head of one fold, which knows nothing of the pictures of that fold."""
+        others = torch.from_numpy(self.reference_folds != fold)
+        references, labels = self.references[others], torch.from_numpy(self.reference_labels)[others]
+        neighbors = heads.neighbor_view(seen.directions[torch.from_numpy(rows)], references, labels, self.n_classes)
+        return heads.net_views(seen, rows, self.nets[fold], self.n_classes) | {"neighbors": neighbors}
+
+    def probs(self, seen: Seen, rows: Ints) -> Reals:
+        """Probabilities (n, K), before calibration, for pictures that no fold has seen: the average of all folds."""
+        labels = torch.from_numpy(self.reference_labels)
+        neighbors = heads.neighbor_view(
+            seen.directions[torch.from_numpy(rows)], self.references, labels, self.n_classes
+        )
+        total = np.zeros((len(rows), self.n_classes), np.float32)
+        for nets in self.nets:
+            views = heads.net_views(seen, rows, nets, self.n_classes) | {"neighbors": neighbors}
+            total += heads.averaged(views)
+        return total / np.float32(len(self.nets))
+
+
+@dataclass(frozen=True)
+class CrossFit:
+    """What cross-fitting gives: probs (N, K) out of sample for every picture with a fold (other rows are 0), each
+    head's own, the labels (N,) that the last fit learned from, and the heads themselves."""
+
+    probs: Reals
+    views: Mapping[str, Reals]
+    learned: npt.NDArray[np.bool_]
+    ensemble: Ensemble
+
+
+def cross_fit(
+    space: Space,
+    seen: Seen,
+    labels: Ints,
+    folds: Ints,
+    n_classes: int,
+    *,
+    refits: int,
+    seed: int,
+    where: torch.device,
+    advance: Advance = lambda n: None,
+) -> CrossFit:
+    """Fit the heads K times, each time without one fold, and ask them about that fold; then again on trusted labels.
+
+    `labels`, `folds`: (N,), both -1 for pictures without a label. A refit leaves out the labels that the fit before
+    found less probable, out of sample, than another class. The probability of a picture is then still out of sample:
+    its own label has no part in the heads that are asked about it. (It had one among thousands in deciding which
+    labels of *other* pictures are trusted.)
+    """
+    learned = folds >= 0
+    result = _one_round(space, seen, labels, folds, learned, n_classes, seed, where, advance)
+    for again in range(refits):
+        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), result.probs)
+        result = _one_round(space, seen, labels, folds, learned, n_classes, seed + again + 1, where, advance)
+    return result
+
+
+def work(folds: Ints, refits: int) -> int:
+    """About how much `cross_fit` will advance: a refit learns from somewhat fewer labels."""
+    labeled = folds[folds >= 0]
+    return sum(heads.work(len(labeled) - int(n)) for n in np.bincount(labeled)) * (1 + refits)
+
+
+def _one_round(
+    space: Space,
+    seen: Seen,
+    labels: Ints,
+    folds: Ints,
+    learned: npt.NDArray[np.bool_],
+    n_classes: int,
+    seed: int,
+    where: torch.device,
+    advance: Advance,
+) -> CrossFit:
+    n_folds = int(folds.max()) + 1
+    rows = np.flatnonzero(learned)
+    if len(rows) > MOST_REFERENCES:
+        rows = np.sort(generator(seed, "references").choice(rows, MOST_REFERENCES, replace=False))
+    jobs = [(fold, name) for name in sorted(heads.NETS, reverse=True) for fold in range(n_folds)]  # longest first
+    fits = [
+        partial(
+            _fit, name, seen, labels, np.flatnonzero(learned & (folds != fold)), n_classes, seed * 100 + fold, where
+        )
+        for fold, name in jobs
+    ]
+    weights = dict(zip(jobs, side_by_side(fits, where, advance), strict=True))
+    nets = tuple({name: weights[fold, name] for name in heads.NETS} for fold in range(n_folds))
+    ensemble = Ensemble(n_classes, space, nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows])
+    views = {name: np.zeros((len(labels), n_classes), np.float32) for name in heads.WEIGHTS}
+    for fold in range(n_folds):
+        held_out = np.flatnonzero(folds == fold)
+        for name, view in ensemble.views(seen, held_out, fold).items():
+            views[name][held_out] = view
+    return CrossFit(heads.averaged(views), views, learned, ensemble)
+
+
+def _fit(
+    name: str, seen: Seen, labels: Ints, rows: Ints, n_classes: int, seed: int, where: torch.device, advance: Advance
+) -> Weights:
+    return heads.fit_net(name, seen, labels, rows, n_classes, seed=seed, where=where, advance=advance)
+
+
+def to_arrays(ensemble: Ensemble) -> Arrays:
+    """All of it as arrays by name, for a safetensors file; `from_arrays` takes them back."""
+    arrays: Arrays = {
+        "temperature": np.array([ensemble.temperature], np.float64),
+        "classes": np.array([ensemble.n_classes], np.int64),
+        "references.directions": ensemble.references.numpy().astype(np.float16),
+        "references.labels": ensemble.reference_labels,
+        "references.folds": ensemble.reference_folds,
+    }
+    arrays |= {f"space.{name}": value for name, value in dataclasses.asdict(ensemble.space).items()}
+    for fold, nets in enumerate(ensemble.nets):
+        for head, weights in nets.items():
+            arrays |= {f"fold.{fold}.{head}.{name}": value for name, value in weights.items()}
+    return arrays
+
+
+def from_arrays(arrays: Arrays) -> Ensemble:
+    """The ensemble that `to_arrays` was given."""
+    nets: dict[int, Nets] = {}
+    for name, value in arrays.items():
+        if name.startswith("fold."):
+            _, fold, head, weight = name.split(".", 3)
+            nets.setdefault(int(fold), {}).setdefault(head, {})[weight] = value
+    return Ensemble(
+        int(arrays["classes"][0]),
+        Space(*(arrays[f"space.{field.name}"] for field in dataclasses.fields(Space))),
+        tuple(nets[fold] for fold in sorted(nets)),
+        torch.from_numpy(arrays["references.directions"].astype(np.float32)),
+        arrays["references.labels"],
+        arrays["references.folds"],
+        float(arrays["temperature"][0]),
+    )

@@ -1,0 +1,63 @@
+"""The one training loop: AdamW, a learning rate that warms up and falls to zero, every order drawn from a seed."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from secondlook.pipeline.learn.torch_setup import Advance, mixed
+
+Augment = Callable[[Tensor, torch.Generator], Tensor]
+WARM_UP = 0.2  # share of the steps in which the learning rate rises
+
+
+def fit(
+    net: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    rows: Tensor,
+    *,
+    epochs: int,
+    batch: int,
+    rate: float,
+    decay: float,
+    smoothing: float,
+    seed: int,
+    augment: Augment | None = None,
+    advance: Advance = lambda n: None,
+) -> None:
+    """Fit `net` (inputs (N, …) → logits (N, K)) to targets (N,), class numbers, of `rows` (n,), by cross-entropy.
+
+    `smoothing` is label smoothing: with wrong labels about, a net must not be sure of what it is told (Lukasik et al.
+    2020, "Does label smoothing mitigate label noise?"). `augment` changes a batch of inputs before the net sees it.
+    `advance` is called with the number of rows of each step.
+    """
+    where = next(net.parameters()).device
+    order = torch.Generator().manual_seed(seed)
+    steps = epochs * math.ceil(len(rows) / batch)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    net.train()
+    for _ in range(epochs):
+        for chosen in rows[torch.randperm(len(rows), generator=order)].split(batch):  # type: ignore[no-untyped-call]
+            if len(chosen) < 2:  # batch normalization needs two
+                continue
+            shown = inputs[chosen].to(where, non_blocking=True)
+            if augment is not None:
+                shown = augment(shown, order)
+            with mixed(where):
+                loss = nn.functional.cross_entropy(net(shown), targets[chosen].to(where), label_smoothing=smoothing)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            schedule.step()
+            advance(len(chosen))
+    net.eval()
+
+
+def _rate(step: int, steps: int) -> float:
+    warm = max(1, round(WARM_UP * steps))
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
