@@ -141,8 +141,8 @@ def _chosen(lake: Lake, version: Version, drop: list[str]) -> tuple[pa.Table, di
 def leave_out(findings: Iterable[Mapping[str, Any]], samples: pa.Table) -> dict[str, str]:
     """sample_id → rule, of the samples that findings leave out.
 
-    A finding of copies (SL2) names the others: a sample goes where one of them stays, those of test and val splits staying first, since
-    a leaked picture belongs to them.
+    A finding of copies (SL2) names the others, up to ten: a sample goes where one of them, or its very content, stays.
+    Those of test and val splits stay first, since a leaked picture belongs to them.
     """
     left: dict[str, str] = {}
     copies: dict[str, list[tuple[str, set[str]]]] = {}
@@ -154,14 +154,17 @@ def leave_out(findings: Iterable[Mapping[str, Any]], samples: pa.Table) -> dict[
         others = {*evidence.get("others", ()), *([evidence["other"]] if evidence.get("other") else [])}
         copies.setdefault(finding["subject"], []).append((finding["rule"], others))
     rank = {"test": 0, "val": 1}
-    rows = samples.select(["sample_id", "key", "split"]).to_pylist()
+    rows = samples.select(["sample_id", "key", "split", "content_id"]).to_pylist()
     staying: set[str] = set()
+    contents: set[str] = set()
     for row in sorted(rows, key=lambda row: (rank.get(row["split"], 2), row["key"])):
         if row["sample_id"] in left:
             continue
-        rule = next((rule for rule, others in copies.get(row["sample_id"], ()) if others & staying), None)
+        told = copies.get(row["sample_id"], ())
+        rule = next((rule for rule, others in told if others & staying or row["content_id"] in contents), None)
         if rule is None:
             staying.add(row["key"])
+            contents.add(row["content_id"])
         else:
             left[row["sample_id"]] = rule
     return left

@@ -36,7 +36,7 @@ class Guess:
 
 
 def _pair(names: Iterable[str | None]) -> tuple[str, str]:
-    two = sorted({name for name in names if name is not None})[:2]
+    two = sorted({name for name in names if name})[:2]
     return (two[0], two[1]) if len(two) == 2 else NO_PAIR
 
 

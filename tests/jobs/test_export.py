@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -257,6 +258,19 @@ def test_of_copies_one_stays_and_of_a_leak_the_test_picture(lake: Lake, fill: Fi
     kept = [row["key"] for row in csv.DictReader((tmp_path / "all.csv").read_text().splitlines())]
     assert kept == ["a.png", "z.png"]
     assert summary["dropped"] == {"SL201": 2, "SL203": 1, "SL302": 1}
+
+
+def test_of_many_copies_one_stays_though_a_finding_names_only_ten() -> None:
+    from secondlook.jobs.export import leave_out
+
+    keys = [f"{n:02}.png" for n in range(30)]
+    splits = ["test" if n == 25 else "train" for n in range(30)]
+    samples = pa.table({"sample_id": keys, "key": keys, "split": splits, "content_id": ["same"] * 30})
+    findings = [
+        {"rule": "SL201", "subject": key, "evidence": json.dumps({"others": [k for k in keys if k != key][:10]})}
+        for key in keys
+    ]
+    assert set(keys) - set(leave_out(findings, samples)) == {"25.png"}
 
 
 @pytest.mark.parametrize(
