@@ -18,7 +18,7 @@ from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.decode import REASONS
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.seeds import generator
-from secondlook.pipeline.core.statistics import calibration_chance, calibration_error, share
+from secondlook.pipeline.core.statistics import Interval, Share, calibration_chance, calibration_error, share
 from secondlook.pipeline.images.fingerprint import combined
 from secondlook.pipeline.report import facts as f
 
@@ -180,10 +180,20 @@ def _model(lake: Lake, version: Version, samples: pa.Table) -> f.ModelFacts | No
         confusion=f.Confusion(tuple(model.classes), pairs),
         ece_before=_number(metrics, "ece_before"),
         ece_after=calibration_error(confidence, given == predicted) if after is None and len(given) else after,
+        by_split=_by_split(metrics.get("accuracy_by_split")),
         chance=calibration_chance(confidence, generator(7, "report", "chance")) if len(given) else None,
         metrics=_flat(metrics),
         settings=_flat(chosen),
     )
+
+
+def _by_split(measured: Any) -> dict[str, Share]:
+    """Shares by split from the figures of a model: {split: {"value": …, "n": …, "interval": [low, high]}}."""
+    shares = {}
+    for split, one in measured.items() if isinstance(measured, dict) else ():
+        if one.get("n"):
+            shares[split] = Share(round(one["value"] * one["n"]), one["n"], Interval(*one["interval"]))
+    return shares
 
 
 def _labels_changed(before: Version, after: Version) -> bool:

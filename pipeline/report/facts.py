@@ -147,7 +147,9 @@ class Confusion:
 class ModelFacts:
     """The generalist: agreement with the labels of this version out of sample, and calibration before and after.
 
-    `chance` is the calibration error that a perfectly calibrated model would stay below with as many pictures.
+    `agreement` and `confusion` are of the pictures that it was cross-fitted on. `by_split` was measured at training,
+    leaked pictures left out: the shares to quote. `chance` is the calibration error that a perfectly calibrated model
+    would stay below with as many pictures.
     """
 
     name: str
@@ -159,6 +161,7 @@ class ModelFacts:
     ece_before: float | None
     ece_after: float | None
     chance: float | None
+    by_split: Mapping[str, Share] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 

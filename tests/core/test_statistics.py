@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
@@ -21,6 +21,7 @@ def test_wilson_gives_the_published_intervals(k: int, n: int, low: float, high: 
     assert (round(interval.low, 4), round(interval.high, 4)) == (low, high)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), st.floats(0.5, 0.999))
 def test_wilson_agrees_with_scipy_and_holds_the_share(pair: tuple[int, int], level: float) -> None:
     k, n = pair
@@ -49,6 +50,7 @@ def test_calibration_error_by_hand() -> None:
     assert math.isnan(calibration_error([], []))
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=1, max_size=60), st.integers(1, 20))
 def test_calibration_error_is_what_the_definition_says(rows: list[tuple[float, bool]], bins: int) -> None:
     slow = 0.0

@@ -51,7 +51,10 @@ def ingested(lake: Lake, picture: Callable[..., bytes]) -> Lake:
 def train(lake: Lake, picture: Callable[..., bytes]) -> None:
     """A model that knows the truth: 0–5 are dogs."""
     attempt = lake.attempt("train", {"tables": dict(lake.at().tables)})
-    metrics = {"ece_before": 0.2, "ece_after": 0.05, "seconds": 1.0}
+    metrics = {"ece_before": 0.2, "ece_after": 0.05, "seconds": {"all": 1.0}}
+    metrics |= {
+        "accuracy_by_split": {"test": {"value": 0.9, "n": 10, "interval": [0.6, 0.98]}, "val": {"value": None, "n": 0}}
+    }
     model = {"model": "g1", "kind": "generalist", "backbone": "small", "classes": CLASSES, "path": "models/g1"}
     attempt.append("models", rows("models", [model | {"settings": '{"seed": 7}', "metrics": json.dumps(metrics)}]))
     predictions = [
@@ -134,6 +137,7 @@ def test_what_the_model_predicts_against_the_labels_that_hold(audited: Lake) -> 
     assert model.confusion.pairs == {(0, 0): 24, (0, 1): 6, (1, 1): 8}
     assert (model.agreement.k, model.agreement.n) == (32, 38)
     assert (model.ece_before, model.ece_after, model.version, model.stale) == (0.2, 0.05, 3, False)
+    assert [(split, s.k, s.n, s.interval.low) for split, s in model.by_split.items()] == [("test", 9, 10, 0.6)]
     assert model.chance is not None
     assert 0 < model.chance < 0.2
 
@@ -144,7 +148,7 @@ def test_decisions_settle_doubts_and_make_the_lint_stale(audited: Lake) -> None:
     assert facts.model is not None
     assert (facts.findings.stale, facts.findings.settled, facts.model.stale) == (True, 2, True)
     assert next(c for c in facts.classes if c.name == "cat").doubted == 4
-    assert facts.model.agreement.k == 34
+    assert (facts.model.agreement.k, facts.model.agreement.n) == (34, 38)  # 38 was in no fold
     assert facts.history.by_source == {"ingest": 38, "review": 3}
     assert facts.history.changed == 3
     assert [(c.before, c.after, c.count) for c in facts.history.changes] == [("cat", "dog", 2), ("no label", "cat", 1)]

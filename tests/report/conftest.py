@@ -83,6 +83,7 @@ def everything() -> f.Facts:
             ece_before=0.041,
             ece_after=0.0123,
             chance=0.02,
+            by_split={EVIL: share(9, 10), "": share(850, 900)},
             metrics={"note": EVIL},
             settings={EVIL: BREAKOUT},
         ),

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secondlook.pipeline.core.statistics import share
@@ -23,6 +23,7 @@ def test_a_bar_is_as_long_as_its_share_of_the_scale_and_its_part_is_marked() -> 
     assert rects(bar(0, 0)) == [("ink", 0, 0, 0, 100)]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 500), st.integers(1, 500))
 def test_a_whisker_spans_the_interval_and_holds_its_dot(k: int, more: int) -> None:
     drawn = share(min(k, k + more), k + more)
@@ -57,6 +58,7 @@ def test_the_timeline_marks_what_people_decided_and_stays_inside() -> None:
     assert timeline([]) == ""
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 50), min_size=4, max_size=4), min_size=4, max_size=4))
 def test_the_heat_map_is_the_matrix_and_its_darkest_cell_the_largest_share_of_errors(counts: list[list[int]]) -> None:
     pairs = {(g, p): n for g, row in enumerate(counts) for p, n in enumerate(row)}

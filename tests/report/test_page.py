@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html.parser import HTMLParser
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from secondlook.pipeline.core.statistics import share
@@ -171,6 +171,7 @@ def test_the_same_facts_give_the_same_page(hostile: Make) -> None:
     assert render(hostile()) == render(hostile())
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.text(max_size=80))
 def test_any_text_in_a_name_leaves_the_elements_as_they_are(text: str) -> None:
     def named(name: str) -> list[str]:
