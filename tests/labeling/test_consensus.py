@@ -99,6 +99,14 @@ def test_the_model_is_one_more_voice() -> None:
     assert against == Undecided("model disagrees", pytest.approx(against.probability))
 
 
+def test_where_every_class_was_named_there_is_no_other() -> None:
+    [only] = decide(votes("ann:cat"), ["cat"], min_probability=0.6)
+    assert only.probability == 1.0
+    result = posterior(np.array([0, 0]), np.array([0, 1]), np.array([0, 1]), 2, np.array([0.3, 0.3]))
+    assert result.rest[0] == 0.0
+    assert result.probs.tolist() == [0.5, 0.5]
+
+
 def test_no_votes_no_decisions() -> None:
     assert decide([], CLASSES, min_probability=0.6) == []
 

@@ -117,6 +117,15 @@ def test_a_revert_can_be_reverted_and_then_the_batch_again() -> None:
     assert history.withdrawn(history.of_sample(events, "a")) >= {2}
 
 
+def test_a_batch_stays_revertible_under_reverts_of_all_that_came_after_it() -> None:
+    events = table((1, "a", "cat", None), (2, "a", "dog", "b1"), (3, "a", "bird", "b2"))
+    events, _ = reverted(events, "b2")
+    events, _ = reverted(pa.concat_tables([events, table((5, "a", "frog", "b5"))]), "b5")
+    assert labels(events) == {"a": "dog"}
+    events, back = reverted(events, "b1")
+    assert (labels(events), back.kept) == ({"a": "cat"}, ())
+
+
 def test_a_batch_that_decided_twice_is_taken_back_as_a_whole() -> None:
     events = table((1, "a", "cat", None), (2, "a", "dog", "b1"), (3, "a", "bird", "b1"))
     assert labels(reverted(events, "b1")[0]) == {"a": "cat"}
