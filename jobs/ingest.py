@@ -79,7 +79,7 @@ def run_listing(
     inputs = _inputs(settings, books, listing, base)
     done = lake.find("ingest", inputs)
     if done is not None:
-        return dict(done.summary)
+        return dict(done.summary) | {"version": done.id}
     attempt = lake.attempt("ingest", inputs, base)
     read = _read(attempt, settings, spark, listing, books)
     if books.updated.num_rows:
@@ -111,8 +111,7 @@ def run_listing(
     assert summary["found"] == summary["samples"] + summary["rejects"] + summary["known"], summary
     if not attempt.tables:
         return summary | {"version": base.id if base else 0}
-    head = base.id if base else 0
-    version = attempt.commit(summary | {"version": head + 1}, read["run"])
+    version = attempt.commit(summary, read["run"])
     return dict(version.summary) | {"version": version.id}
 
 
@@ -228,7 +227,12 @@ def _on_workers(
 ) -> list[dict[str, Any]]:
     """One Spark task a slice; the results in the order of the slices."""
     with _followed(spark, sizes, advance):
-        rows = spark.range(0, len(sizes), 1, len(sizes)).mapInArrow(task, "result string").collect()
+        try:
+            rows = spark.range(0, len(sizes), 1, len(sizes)).mapInArrow(task, "result string").collect()
+        except Exception as problem:
+            if "No space left on device" in str(problem):
+                raise UnavailableError("there is no space left where the lake lies; nothing was added") from None
+            raise
     return [json.loads(row["result"]) for row in rows]
 
 

@@ -19,6 +19,7 @@ from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.identity import sample_id
 from secondlook.pipeline.core.schemas import ATTRIBUTES, TABLES, TEXT
 
+DIGEST_ROWS = 1 << 16
 UNREADABLE = "unreadable"  # a disk or network may be back: these are tried again each time
 
 
@@ -88,37 +89,37 @@ def _same(rows: pa.Table, known: pa.Table, position: pa.Array) -> pa.Array:
 
 def _remembering(rows: pa.Table, sample: pa.Table, position: pa.Array) -> pa.Table:
     """Rows whose source says nothing of split or attributes keep those that the lake has of them."""
-    for column in ("split", "attributes"):
-        before = sample[column].combine_chunks().take(position).to_pylist()
-        now = rows[column].to_pylist()
-        empty: Any = "" if column == "split" else []
-        both = [
-            b if n is None and b is not None else (empty if n is None else n) for n, b in zip(now, before, strict=True)
-        ]
-        rows = rows.set_column(rows.column_names.index(column), column, pa.array(both, TEXT if column == "split" else ATTRIBUTES))  # fmt: skip
+    for column, empty in (("split", pa.array([""], TEXT)), ("attributes", pa.array([[]], ATTRIBUTES))):
+        now, before = rows[column].combine_chunks(), sample[column].combine_chunks()
+        n = rows.num_rows
+        # What the source says stands first in a long list, what the lake has second, nothing last: one `take` chooses.
+        chosen = pc.coalesce(
+            pc.if_else(pc.is_valid(now), pa.array(range(n), pa.int64()), None),
+            pc.add(position.cast(pa.int64()), n),
+            pa.scalar(n + len(before), pa.int64()),
+        )
+        rows = _with(rows, column, pa.concat_arrays([now, before, empty]).take(chosen))
     return rows
 
 
+def _with(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index(column), column, values)
+
+
 def _updated(source: str, dataset: str, rows: pa.Table, sample: pa.Table, position: pa.Array) -> pa.Table:
-    told = _remembering(rows, sample, position)
-    before = sample.take(position)
+    here = pc.is_valid(position)
+    known, position = rows.filter(here), position.drop_null()
+    told, before = _remembering(known, sample, position), sample.take(position)
+    both = [table[column].to_pylist() for column in ("split", "attributes") for table in (told, before)]
     changed = [
-        at is not None and (split != old_split or dict(attributes) != dict(old_attributes or []))
-        for at, split, attributes, old_split, old_attributes in zip(
-            position.to_pylist(),
-            told["split"].to_pylist(),
-            told["attributes"].to_pylist(),
-            before["split"].to_pylist(),
-            before["attributes"].to_pylist(),
-            strict=True,
-        )
+        split != old_split or dict(attributes) != dict(old_attributes or [])
+        for split, old_split, attributes, old_attributes in zip(*both, strict=True)
     ]
     chosen = pa.array(changed, pa.bool_())
-    contents = before["content_id"].filter(chosen).to_pylist()
-    listed = told.filter(chosen)
-    if not listed.num_rows:
+    if not any(changed):
         return TABLES["samples"].schema.empty_table()
-    return book_rows("samples", listed, 0, dataset, source, {"content_id": contents})
+    contents = before["content_id"].filter(chosen).to_pylist()
+    return book_rows("samples", told.filter(chosen), 0, dataset, source, {"content_id": contents})
 
 
 def _groups(rows: pa.Table) -> pa.Array:
@@ -128,11 +129,12 @@ def _groups(rows: pa.Table) -> pa.Array:
 
 
 def _digest(rows: pa.Table) -> str:
+    columns = rows.select(["key", "size_bytes", "modified_us", "split", "label", "attributes"]).combine_chunks()
     hashed = hashlib.blake2b(digest_size=16)
-    for column in ("key", "size_bytes", "modified_us", "split", "label", "attributes"):
-        for value in rows[column].to_pylist():
-            hashed.update(repr(value).encode())
-            hashed.update(b"\n")
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, columns.schema) as stream:
+        stream.write_table(columns, max_chunksize=DIGEST_ROWS)
+    hashed.update(sink.getvalue())
     return hashed.hexdigest()
 
 

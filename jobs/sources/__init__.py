@@ -6,6 +6,8 @@ One file for each kind of source: `folder`, `archives` (zip, WebDataset tars), `
 import dataclasses
 from dataclasses import dataclass
 
+import pyarrow as pa
+
 from secondlook.jobs.sources import archives, folder, hf_parquet, labels
 from secondlook.jobs.sources.folder import File, Place
 from secondlook.jobs.sources.labels import Columns
@@ -77,7 +79,8 @@ def _kind(files: list[File], place: Place) -> str:
 def _list(kind: str, files: list[File], place: Place, source: Source) -> Listing:
     by_source = source.classes and (source.labels is None or source.columns.label == labels.NO_LABELS)
     if kind == "folder":
-        return Listing(place.url, kind, folder.rows_of(files, classes=by_source).table())
+        rows = folder.rows_of(files, classes=by_source).table()
+        return Listing(place.url, kind, rows, notes=_notes(rows))
     ending = next(ending for ending, name in CONTAINERS.items() if name == kind)
     table = Place.of(source.labels).file().where if source.labels else b""
     inside = [file for file in files if suffix(file.key) == ending and file.where != table]
@@ -93,3 +96,13 @@ def _list(kind: str, files: list[File], place: Place, source: Source) -> Listing
         read = archives.zips if kind == "zip" else archives.webdataset
         notes = read(inside, rows, folder=place.is_folder, classes=by_source)
     return Listing(place.url, kind, rows.table(), classes=tuple(declared), notes=tuple(notes))
+
+
+def _notes(rows: pa.Table) -> tuple[str, ...]:
+    """A folder of pictures below the source makes a class, and that may not be what was meant."""
+    classes = rows["label"].unique().drop_null().to_pylist()
+    if len(classes) != 1 or rows["label"].null_count:
+        return ()
+    return (
+        f"all pictures bear one class, {classes[0]!r}, by their folder; if it is none, use --unlabeled or --labels",
+    )

@@ -40,6 +40,8 @@ class Place:
     @classmethod
     def of(cls, url: str) -> "Place":
         """The place that a user names by a path or a URL; raises UserError where there is nothing."""
+        if not url.strip():
+            raise UserError("a path or URL is empty; `.` is the current folder")
         try:
             fs, path = fsspec.core.url_to_fs(url)
             local = "file" in ((fs.protocol,) if isinstance(fs.protocol, str) else fs.protocol)

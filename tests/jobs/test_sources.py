@@ -86,6 +86,12 @@ def test_the_first_folder_below_the_source_or_below_a_split_is_the_class(made: M
     }
 
 
+def test_one_class_for_all_by_the_name_of_their_folder_is_pointed_out(made: Made) -> None:
+    one = {"images/1.png": (b"x", None), "images/2.png": (b"y", None)}
+    assert "all pictures bear one class, 'images'" in listing(Source(made("folder", one))).notes[0]
+    assert not listing(Source(made("folder", one | {"3.png": (b"z", None)}))).notes
+
+
 def test_unlabeled_takes_folders_for_no_classes_but_keeps_splits(made: Made) -> None:
     source = made("folder", {"train/cat/1.png": (b"x", None), "b/2.png": (b"y", None)})
     found = rows_of(listing(Source(source, classes=False)))
@@ -285,6 +291,8 @@ def test_a_damaged_or_strange_source_is_refused_in_one_sentence(
 def test_what_is_not_there_or_empty_is_said(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no file or folder"):
         listing(Source(str(tmp_path / "photoz")))
+    with pytest.raises(UserError, match="a path or URL is empty"):
+        listing(Source(""))
     with pytest.raises(UserError, match="holds no pictures"):
         listing(Source(str(tmp_path)))
     with pytest.raises(UserError, match="unknown kind of source 'zipp', did you mean 'zip'"):
