@@ -147,6 +147,17 @@ def test_topk_by_hand() -> None:
     assert padded.p_error.tolist() == [0.25]
 
 
+def test_padding_never_wins_not_even_among_zeros() -> None:
+    found = label_errors_topk(np.array([-1]), np.array([[-1, 3, 2]]), np.array([[np.nan, 0.0, 0.0]]), 4)
+    assert found.suggested.tolist() == [3]
+
+
+def test_a_bad_row_in_a_late_block_is_named_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mislabels, "BLOCK_BYTES", 1)
+    with pytest.raises(UserError, match="row 12 of the probabilities sums to 0.75"):
+        label_errors(np.zeros(3, int), np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.25]]), first_row=10)
+
+
 GOOD = np.array([[0.5, 0.5], [0.25, 0.75]])
 
 
