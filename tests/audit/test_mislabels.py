@@ -154,7 +154,7 @@ def test_padding_never_wins_not_even_among_zeros() -> None:
 
 def test_a_bad_row_in_a_late_block_is_named_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mislabels, "BLOCK_BYTES", 1)
-    with pytest.raises(UserError, match="row 12 of the probabilities sums to 0.75"):
+    with pytest.raises(UserError, match=r"row 12 of the probabilities sums to 0\.75"):
         label_errors(np.zeros(3, int), np.array([[0.5, 0.5], [0.5, 0.5], [0.5, 0.25]]), first_row=10)
 
 
