@@ -222,7 +222,6 @@ def _metrics(data: "TrainingSet", fitted: Fitted, probs: Reals, temperature: flo
     rows = np.flatnonzero(fitted.folds >= 0)
     labels = data.labels[rows]
     right = probs.argmax(axis=1)
-    leaked = data.leaked()
     return {
         "n": len(rows),
         "contents": len(data.content_ids),
@@ -234,8 +233,8 @@ def _metrics(data: "TrainingSet", fitted: Fitted, probs: Reals, temperature: flo
         "classes": len(data.classes),
         "folds": len(np.unique(fitted.folds[rows])),
         "accuracy_given": _share(int((right[rows] == labels).sum()), len(rows)),
-        "accuracy_by_split": _by_split(data, fitted.readable, right, leaked),
-        "leaked": int(leaked.sum()),
+        "accuracy_by_split": _by_split(data, fitted.readable, right),
+        "leaked": int(data.leaked.sum()),
         "ece_before": round(expected_calibration_error(labels, fitted.probs[rows]), 4),
         "ece_after": round(expected_calibration_error(labels, probs[rows]), 4),
         "nll_before": round(nll(labels, fitted.probs[rows]), 4),
@@ -252,10 +251,10 @@ def _share(k: int, n: int) -> dict[str, Any]:
     return {"value": round(found.value, 4) if n else None, "n": n, "interval": interval}
 
 
-def _by_split(data: "TrainingSet", readable: Flags, right: Ints, leaked: Flags) -> dict[str, Any]:
+def _by_split(data: "TrainingSet", readable: Flags, right: Ints) -> dict[str, Any]:
     """Agreement of out-of-sample predictions with the given labels of each split's samples, without leaked ones."""
     splits = np.array(data.sample_split)
-    usable = (data.sample_label >= 0) & (readable & ~leaked)[data.sample_content]
+    usable = (data.sample_label >= 0) & (readable & ~data.leaked)[data.sample_content]
     shares = {}
     for split in sorted(set(data.sample_split)):
         rows = usable & (splits == split)

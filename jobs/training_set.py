@@ -26,8 +26,9 @@ class TrainingSet:
     """N contents in the order of their ids, and the S samples that they lie under.
 
     `labels` (N,): number of the class that most samples outside the test split give it; -1 without a label, where two
-    are level, and for what lies in the test split (`held_out`), copies in other splits included. `groups` (N,): equal
-    for pictures that look the same. `sample_content`, `sample_label` (S,): content and class of each sample, -1 where
+    are level, and for what lies in the test split (`held_out`), copies in other splits included. `leaked` (N,): held
+    out, but it looks the same as one that is fitted on, so that its score would be too good. `groups` (N,): equal for
+    pictures that look the same. `sample_content`, `sample_label` (S,): content and class of each sample, -1 where
     it has none; `sample_split`: its split.
     """
 
@@ -35,16 +36,12 @@ class TrainingSet:
     classes: list[str]
     labels: Ints
     held_out: Flags
+    leaked: Flags
     groups: Ints
     level: int  # contents whose samples disagree evenly: predicted, not fitted on
     sample_content: Ints
     sample_label: Ints
     sample_split: Sequence[str]
-
-    def leaked(self) -> Flags:
-        """(N,) held-out contents that look the same as one that is fitted on: their score would be too good."""
-        fitted = np.unique(self.groups[self.labels >= 0])
-        return np.asarray(self.held_out & np.isin(self.groups, fitted))
 
 
 def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> TrainingSet:
@@ -68,12 +65,14 @@ def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> Trai
     has_label[owner[usable >= 0]] = True
     classes, labels, given = _used(classes, labels, given)
     _refuse_too_little(version, classes, int((labels >= 0).sum()), n_folds)
+    groups, leaked = _copies(lake, version, ids, lint, labels, n_folds)
     return TrainingSet(
         ids.to_pylist(),
         classes,
         labels,
         held_out,
-        _groups(lake, version, ids, lint, labels, n_folds),
+        held_out & leaked,
+        groups,
         int((has_label & (labels < 0)).sum()),
         owner,
         given,
@@ -101,8 +100,13 @@ def _refuse_too_little(version: Version, classes: list[str], n: int, n_folds: in
         raise UserError(f"{n_folds} folds take at least as many labeled pictures, this version has {n}")
 
 
-def _groups(lake: Lake, version: Version, ids: pa.Array, lint: LintSettings, labels: Ints, n_folds: int) -> Ints:
-    """Near-duplicates, by the hashes and thresholds of SL202, as groups; of each its own where there are no hashes."""
+def _copies(
+    lake: Lake, version: Version, ids: pa.Array, lint: LintSettings, labels: Ints, n_folds: int
+) -> tuple[Ints, Flags]:
+    """Near-duplicates by the hashes and thresholds of SL202: (groups (N,), whether one of them is fitted on (N,)).
+
+    Where a picture has no hash, or one without information, it is a group of its own.
+    """
     from secondlook.pipeline.learn.crossfit import components, without_crowds
 
     prints = lake.latest("fingerprints", version, ["content_id", "phash", "dhash", "entropy"])
@@ -114,8 +118,15 @@ def _groups(lake: Lake, version: Version, ids: pa.Array, lint: LintSettings, lab
     found = near_duplicates(phash, dhash, bits=lint.near_bits, confirm_bits=lint.near_confirm_bits)
     # Near looks are linked, and a chain of links is one group: a fold is better a little uneven than with a copy of
     # what it is asked about. Where links run through much of the data, they say nothing: then only equal hashes tie.
-    look = components(int(found.look.max(initial=-1)) + 1, found.pairs.first, found.pairs.second)[found.look]
-    linked, equal = np.arange(len(ids), dtype=np.int64) + len(ids), np.arange(len(ids), dtype=np.int64) + len(ids)
-    linked[place], equal[place] = look, found.look
+    n_looks = int(found.look.max(initial=-1)) + 1
+    linked, equal = (np.arange(len(ids), dtype=np.int64) + len(ids) for _ in range(2))
+    linked[place], equal[place] = components(n_looks, found.pairs.first, found.pairs.second)[found.look], found.look
     largest = max(1, int((labels >= 0).sum()) // (2 * n_folds))
-    return without_crowds(linked, largest, finer=equal)
+    fitted = np.zeros(n_looks, np.bool_)
+    fitted[found.look[labels[place] >= 0]] = True
+    beside = fitted.copy()
+    beside[found.pairs.first[fitted[found.pairs.second]]] = True
+    beside[found.pairs.second[fitted[found.pairs.first]]] = True
+    leaked = np.zeros(len(ids), np.bool_)
+    leaked[place] = beside[found.look]
+    return without_crowds(linked, largest, finer=equal), leaked

@@ -49,11 +49,13 @@ def _emptiest(counts: Ints, totals: Ints, n: int) -> list[int]:
     return places
 
 
-def trusted(labels: Ints, probs: Reals, *, keep: float = 0.5) -> npt.NDArray[np.bool_]:
-    """(N,) which labels the next fit may learn from: those that the out-of-sample probs (N, K) find most probable.
+def trusted(labels: Ints, probs: Reals, *, margin: float = 0.2, keep: float = 0.5) -> npt.NDArray[np.bool_]:
+    """(N,) which labels the next fit may learn from.
 
-    Of each class at least the share `keep`, those that are doubted least: a class that the model never predicts,
-    because it is rare or hard, must not lose all it could be learned from. A label of -1 is not trusted.
+    Those that the out-of-sample probs (N, K) find at most `margin` less probable than another class: to leave out all
+    that are not on top would leave out the hard ones with the wrong ones. And of each class at least the share `keep`,
+    those that are doubted least: a class that the model never predicts, because it is rare or hard, must not lose all
+    it could be learned from. A label of -1 is not trusted.
     """
     known = np.flatnonzero(labels >= 0)
     given = probs[known, labels[known]]
@@ -66,7 +68,7 @@ def trusted(labels: Ints, probs: Reals, *, keep: float = 0.5) -> npt.NDArray[np.
     rank = np.empty(len(known), np.int64)
     rank[order] = np.arange(len(known)) - np.repeat(starts, sizes)
     result = np.zeros(len(labels), np.bool_)
-    result[known] = (doubt <= 0) | (rank < np.ceil(keep * sizes[labels[known]]))
+    result[known] = (doubt <= margin) | (rank < np.ceil(keep * sizes[labels[known]]))
     return result
 
 

@@ -1,7 +1,7 @@
 """The heads of K folds on one embedding: fitted, asked, and turned into arrays that can be stored."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -65,6 +65,32 @@ class CrossFit:
     ensemble: Ensemble
 
 
+def rounds(
+    space: Space,
+    seen: Seen,
+    labels: Ints,
+    folds: Ints,
+    n_classes: int,
+    *,
+    refits: int,
+    seed: int,
+    where: torch.device,
+    advance: Advance = lambda n: None,
+) -> Iterator[CrossFit]:
+    """Fit the heads K times, each time without one fold, and ask them about that fold; then again on trusted labels.
+
+    `labels`, `folds`: (N,), both -1 for pictures without a label. A refit leaves out the labels that the fit before
+    found clearly less probable, out of sample, than another class. The probability of a picture is then still out of
+    sample: its own label has no part in the heads that are asked about it. (It had one among thousands in deciding
+    which labels of *other* pictures are trusted.)
+    """
+    learned = folds >= 0
+    for again in range(refits + 1):
+        result = _one_round(space, seen, labels, folds, learned, n_classes, seed + again, where, advance)
+        yield result
+        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), result.probs)
+
+
 def cross_fit(
     space: Space,
     seen: Seen,
@@ -77,19 +103,9 @@ def cross_fit(
     where: torch.device,
     advance: Advance = lambda n: None,
 ) -> CrossFit:
-    """Fit the heads K times, each time without one fold, and ask them about that fold; then again on trusted labels.
-
-    `labels`, `folds`: (N,), both -1 for pictures without a label. A refit leaves out the labels that the fit before
-    found less probable, out of sample, than another class. The probability of a picture is then still out of sample:
-    its own label has no part in the heads that are asked about it. (It had one among thousands in deciding which
-    labels of *other* pictures are trusted.)
-    """
-    learned = folds >= 0
-    result = _one_round(space, seen, labels, folds, learned, n_classes, seed, where, advance)
-    for again in range(refits):
-        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), result.probs)
-        result = _one_round(space, seen, labels, folds, learned, n_classes, seed + again + 1, where, advance)
-    return result
+    """The last of the `rounds`."""
+    *_, last = rounds(space, seen, labels, folds, n_classes, refits=refits, seed=seed, where=where, advance=advance)
+    return last
 
 
 def work(folds: Ints, refits: int) -> int:

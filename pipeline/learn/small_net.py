@@ -22,7 +22,7 @@ Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float32]
 Weights = dict[str, npt.NDArray[Any]]
 
-CHANNELS = (32, 48, 64)
+CHANNELS = (24, 48, 96)
 MIN_PX = 8
 BLOCK = 512
 RATE, DECAY, SMOOTHING = 4e-3, 2e-2, 0.1
