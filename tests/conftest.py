@@ -7,9 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 from secondlook.jobs.store import Lake
+
+# A loaded machine is no failure: how long an example takes is not what a property is about.
+settings.register_profile("secondlook", deadline=None)
+settings.load_profile("secondlook")
 
 SHARED = Path(os.environ.get("SECONDLOOK_SHARED", Path(__file__).parents[2] / "shared"))
 
