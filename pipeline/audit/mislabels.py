@@ -181,7 +181,7 @@ def _complaint(row: npt.NDArray[np.float32], complete: bool) -> str:
     if row.min() < 0:
         return f"has {row.min():g} in column {int(row.argmin())}; allowed are 0 to 1 (are these logits? apply softmax)"
     allowed = "sum to 1" if complete else "sum to at most 1"
-    return f"sums to {row.sum():.4g}; rows must {allowed} (within {SUM_TOLERANCE:g})"
+    return f"sums to {row.sum(dtype=np.float64):.4g}; rows must {allowed} (within {SUM_TOLERANCE:g})"
 
 
 def _check_lists(classes: Ints, probs: Floats, n_classes: int, first_row: int) -> None:
@@ -217,7 +217,7 @@ def _checked_p_given(
     if p_given.shape != given.shape:
         raise UserError(f"the given labels' probabilities are one a row; got {p_given.shape} for {len(given)} labels")
     labeled = given >= 0
-    value = np.where(labeled, p_given, 0).astype(np.float32)
+    value = np.where(labeled, p_given, 0.0)
     outside_range = ~((value >= 0) & (value <= 1 + SUM_TOLERANCE))
     if outside_range.any():
         row = int(np.flatnonzero(outside_range)[0])
