@@ -1,12 +1,13 @@
 """`secondlook lint`: every finding, by rule code, as one version of the table `findings`."""
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -71,9 +72,9 @@ def audit(
         if run.run.get("inputs") == mark and (not current or run is runs[-1]):
             return Linted(_stored(lake, run), run.run["notes"], run, reused=True)
     found, notes = _compute(lake, settings, at, engine, spark)
-    found = _waived(found, settings.waivers)
+    found = _sorted(_waived(found, settings.waivers))
     if not current:
-        return Linted(_sorted(found), notes, None, reused=False)
+        return Linted(found, notes, None, reused=False)
     attempt = lake.attempt("lint", inputs | {"after": runs[-1].id if runs else 0})
     attempt.append("findings", found)
     counted = Counter(found["rule"].filter(pc.is_null(found["waiver"])).to_pylist())
@@ -81,7 +82,7 @@ def audit(
     stored = attempt.commit(
         summary | {"rules": dict(sorted(counted.items()))}, {"read": at.id, "inputs": mark, "notes": notes}
     )
-    return Linted(_sorted(found), notes, stored, reused=False)
+    return Linted(found, notes, stored, reused=False)
 
 
 def _tables(version: Version) -> dict[str, int]:
@@ -114,7 +115,36 @@ def _sorted(found: pa.Table) -> pa.Table:
 def _compute(
     lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None"
 ) -> tuple[pa.Table, dict[str, str]]:
-    carrier = LocalTables(lake, version)
+    with _carrier(lake, settings, version, engine, spark) as carrier:
+        return _said(lake, settings, version, carrier)
+
+
+@contextlib.contextmanager
+def _carrier(
+    lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None"
+) -> Iterator[audits.Carrier]:
+    """What carries the audit; a Spark session that nobody had before is stopped in the end."""
+    big = sum(task.file.record_count for task in lake.scan("samples", version).plan_files()) > BIG
+    if engine == "local" or (engine == "auto" and not big):
+        yield LocalTables(lake, version)
+        return
+    from pyspark.sql import SparkSession
+
+    from secondlook.jobs.lint_spark import SparkTables
+    from secondlook.jobs.spark import session
+
+    running = spark or SparkSession.getActiveSession()
+    used = running or session(settings.spark)
+    tables = SparkTables(lake, version, used)
+    try:
+        yield tables
+    finally:
+        tables.close()
+        if running is None:
+            used.stop()
+
+
+def _said(lake: Lake, settings: Settings, version: Version, carrier: audits.Carrier) -> tuple[pa.Table, dict[str, str]]:
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
     names = dataset.class_names(lake, version)
     families: list[Callable[[], audits.Said]] = [

@@ -1,0 +1,75 @@
+"""SL101 and SL102 on labels and probabilities."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secondlook.pipeline.audit.ambiguity import ambiguity
+from secondlook.pipeline.audit.doubts import Judged, doubts
+from secondlook.pipeline.audit.rare_classes import rare_classes
+
+NAMES = ["cat", "dog", "yak"]
+
+
+def judged(given: list[int], probs: list[list[float]], classes: list[list[int]] | None = None) -> Judged:
+    n = len(given)
+    keys = [f"k{i}" for i in range(n)]
+    chosen = classes or [[0, 1, 2]] * n
+    return Judged(
+        keys, keys, ["train"] * n, np.array(given), np.array(chosen, np.int32), np.array(probs, np.float32), NAMES
+    )
+
+
+def said(rows: Judged) -> list[tuple[str, str, str]]:
+    found = doubts(rows, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)
+    return [(f.key, f.rule, f.message) for f in found]
+
+
+def test_a_label_that_another_class_beats_is_doubted_with_its_probabilities() -> None:
+    rows = judged([0, 0], [[0.02, 0.95, 0.03], [0.9, 0.05, 0.05]])
+    (found,) = doubts(rows, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)
+    assert found.message == "labeled cat, likely dog (score 0.97)"
+    assert (found.rule, found.key, found.split) == ("SL101", "k0", "train")
+    expected = {"p_given": 0.02, "p_suggested": 0.95, "p_error": 0.965}
+    assert {name: found.evidence[name] for name in expected} == pytest.approx(expected, abs=1e-5)
+    assert (found.evidence["given"], found.evidence["suggested"]) == ("cat", "dog")
+
+
+def test_too_close_to_call_is_ambiguous_unless_the_label_is_doubted_already() -> None:
+    rows = judged([0, 2, 0], [[0.45, 0.5, 0.05], [0.45, 0.5, 0.05], [0.34, 0.33, 0.33]])
+    assert said(rows) == [
+        ("k1", "SL101", "labeled yak, likely dog (score 0.73)"),
+        ("k0", "SL102", "labeled cat, between dog (0.50) and cat (0.45)"),
+    ]
+
+
+def test_a_label_that_the_model_does_not_know_is_neither() -> None:
+    assert said(judged([-1, -1], [[0.45, 0.5, 0.05], [0.02, 0.95, 0.03]])) == []
+
+
+def test_lists_of_the_best_classes_are_enough() -> None:
+    rows = judged([2], [[0.6, 0.3]], [[1, 0]])
+    assert said(rows) == [("k0", "SL101", "labeled yak, likely dog (score 0.75)")]
+
+
+def test_nothing_is_said_of_nothing() -> None:
+    empty = Judged([], [], [], np.empty(0, np.int64), np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), NAMES)
+    assert list(doubts(empty, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)) == []
+
+
+@given(st.integers(0, 2**32), st.integers(1, 30), st.integers(2, 6))
+def test_ambiguity_is_that_of_the_two_best(seed: int, n: int, k: int) -> None:
+    probs = np.random.default_rng(seed).dirichlet(np.full(k, 0.5), n)
+    seen = ambiguity(probs, 0.2, 0.7)
+    for row, values in enumerate(probs.tolist()):
+        best, next_best = sorted(values, reverse=True)[:2]
+        assert (seen.p_first[row], seen.p_second[row]) == (best, next_best)
+        assert seen.first[row] != seen.second[row]
+        assert seen.flagged[row] == (best - next_best < 0.2 and best + next_best >= 0.7)
+
+
+def test_classes_below_the_least_are_rare_and_empty_ones_are_worst() -> None:
+    found = list(rare_classes({"cat": 20, "dog": 19, "yak": 0}, 20))
+    assert [(f.key, f.subject_kind, f.evidence["count"]) for f in found] == [("dog", "class", 19), ("yak", "class", 0)]
+    assert [f.score for f in found] == [pytest.approx(0.05), 1.0]
