@@ -170,17 +170,23 @@ def test_the_model_s_voice_settles_a_disagreement(lake: Lake, fill: Fill, labels
     assert labels_of()["a.png"] == "dog"
 
 
-def test_two_commits_at_once_the_slower_is_told_and_nothing_is_decided_twice(
-    lake: Lake, fill: Fill, tmp_path: Path
+def test_labels_that_change_while_a_commit_runs_are_not_overruled(
+    lake: Lake, fill: Fill, labels_of: LabelsOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fill(PICTURES)
+    ids = fill(PICTURES)
     pull(lake, tmp_path, "ann,a.png,dog,1")
-    slow = lake.attempt("other", {})
-    slow.append("labels", rows("labels", [{"sample_id": "x", "label": "cat", "source": "ingest"}]))
-    commit.run(lake, Settings())
-    with pytest.raises(ConflictError):
-        slow.commit({})
-    assert commit.run(lake, Settings())["version"] is None
+    decide = commit._decide
+
+    def meanwhile(*arguments: Any) -> Any:
+        other = lake.attempt("ingest", {"again": True})
+        other.append("labels", rows("labels", [{"sample_id": ids["a.png"], "label": "bird", "source": "ingest"}]))
+        other.commit({})
+        return decide(*arguments)
+
+    monkeypatch.setattr(commit, "_decide", meanwhile)
+    with pytest.raises(ConflictError, match="another job changed labels meanwhile"):
+        commit.run(lake, Settings())
+    assert labels_of()["a.png"] == "bird"
 
 
 def test_answers_that_come_while_a_commit_runs_wait_for_the_next(

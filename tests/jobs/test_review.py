@@ -238,7 +238,7 @@ def test_answers_belong_to_the_newest_batch_that_asked(lake: Lake, fill: Fill, t
     assert set(batches.values()) == {first, "friday"}
     pull(lake, tmp_path, "bob,a.png,dog,1")
     second = review.run_push(lake, NO_RANDOM, again=True)["batch"]
-    assert pull(lake, tmp_path, *lines, name="once more") == (0, 0, 2), "known, though asked for again since"
+    assert pull(lake, tmp_path, *reversed(lines), name="once more") == (0, 0, 2), "known, though asked for again since"
     assert pull(lake, tmp_path, "eve,a.png,cat,1") == (1, 0, 0)
     newest = lake.latest("annotations", lake.at()).to_pylist()
     assert [row["batch"] for row in newest if row["annotator"] == "eve"] == [second]
