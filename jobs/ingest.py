@@ -185,6 +185,7 @@ def _read(
             "read_s": round(seconds, 3),
             "pictures_read": todo.num_rows,
             "pictures_a_second": round(todo.num_rows / max(seconds, 1e-3)),
+            "workers_cpu_s": round(sum(result["cpu_s"] for result in results), 3),
             "worker_peak_mb": max(result["peak_mb"] for result in results),
             "bytes": sum(result["bytes"] for result in results),
         },

@@ -6,6 +6,7 @@ The files' bytes never pass through the JVM; what comes back to the driver is pa
 import json
 import resource
 import sys
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -67,8 +68,10 @@ def ingest_slice(plan: Plan, number: int) -> dict[str, Any]:
     """Read and write one slice.
 
     Returns `files` (table → URLs written), `parts` (pairs of one file of images and one of fingerprints, with the
-    number of their rows), counts, the ids of rejected samples, and this process's peak memory in MB.
+    number of their rows), counts, the ids of rejected samples, seconds of processor time, and this process's peak
+    memory in MB.
     """
+    started = time.process_time()
     with fsspec.open(f"{plan.folder}/{number:05d}.parquet", "rb") as stream:
         planned = pq.read_table(stream).combine_chunks()
     rows = [Row(*values) for values in zip(*(planned[name].to_pylist() for name in Row.__match_args__), strict=True)]
@@ -103,7 +106,8 @@ def ingest_slice(plan: Plan, number: int) -> dict[str, Any]:
         "samples": sum(content is not None for content in accepted),
         "rejects": Counter(answer.reason for answer in rejected.values()),
         "rejected": [planned["sample_id"][i].as_py() for i in rejected],
-        "bytes": sum(len_ for len_ in (part_["bytes"] for part_ in parts)),
+        "bytes": sum(written["bytes"] for written in parts),
+        "cpu_s": time.process_time() - started,
         "peak_mb": peak_mb(),
     }
 

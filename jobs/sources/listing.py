@@ -8,7 +8,6 @@ import os
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import Any
 
 import pyarrow as pa
@@ -95,7 +94,8 @@ FLUSH_ROWS = 50_000
 
 def suffix(name: str) -> str:
     """The suffix of a file's name, in lower case, without its dot; "" where it has none."""
-    return PurePosixPath(name).suffix[1:].lower()
+    stem, dot, ending = name.rsplit("/", 1)[-1].rpartition(".")
+    return ending.lower() if dot and stem else ""
 
 
 def is_hidden(parts: Sequence[str]) -> bool:
