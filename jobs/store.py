@@ -358,8 +358,9 @@ def images_by_content(lake: Lake, version: Version, content_ids: Iterable[str]) 
 
 def read_reference(url: str) -> bytes:
     """Bytes of a picture that stayed where it was."""
+    from secondlook.jobs.sources.references import fetch
+
     try:
-        with fsspec.open(url, "rb") as stream:
-            return bytes(stream.read())
+        return fetch(url)
     except (OSError, KeyError, ValueError) as problem:
         raise UnavailableError(f"{url} was kept by reference and can't be read now: {_first_line(problem)}") from None

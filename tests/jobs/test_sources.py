@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from secondlook.jobs.sources import Columns, Listing, Source, listing
 from secondlook.jobs.sources.listing import clean_label, is_found, place
 from secondlook.jobs.sources.read import Row, contents
-from secondlook.jobs.sources.references import reference
+from secondlook.jobs.sources.references import _archive, reference
 from secondlook.jobs.store import read_reference
 from secondlook.pipeline.core.decode_types import Rejected
-from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 MB = 2**20
 Made = Callable[..., str]
@@ -359,6 +359,22 @@ def test_a_reference_opens_the_same_bytes(made: Made, kind: str) -> None:
         url = reference(Row(**{name: row[name] for name in Row.__match_args__}))
         assert (url is None) == ("::" in row["key"])
         assert url is None or read_reference(url) == pictures[row["key"]][0]
+
+
+@pytest.mark.parametrize("kind", ["zip", "webdataset"])
+def test_an_archive_is_opened_once_for_its_references_and_again_when_it_was_replaced(made: Made, kind: str) -> None:
+    def urls(pictures: dict[str, tuple[bytes, str | None]]) -> list[str]:
+        rows = rows_of(listing(Source(made(kind, pictures))))
+        return [str(reference(Row(**{name: row[name] for name in Row.__match_args__}))) for row in rows]
+
+    _archive.cache_clear()
+    first = urls(PICTURES)
+    assert [read_reference(url) for url in first] == [PICTURES[key][0] for key in sorted(PICTURES)]
+    assert _archive.cache_info().misses == 1
+    urls({"cat/0.png": (b"replaced", "cat")})
+    assert read_reference(first[0]) == b"replaced"
+    with pytest.raises(UnavailableError, match=r"kept by reference and can't be read now"):
+        read_reference(first[1])
 
 
 def test_rows_of_parquet_have_no_reference(made: Made) -> None:
