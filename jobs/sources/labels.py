@@ -35,6 +35,7 @@ FILE_NAMES = [
 LABEL_NAMES = ["label", "class", "target", "category", "class_name", "label_name"]
 SPLIT_NAMES = ["split"]
 NO_LABELS = "-"
+PATCH_NAMES = {"old_label", "label", "evidence"}  # columns of a patch that `secondlook export` wrote
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,8 @@ def choose(names: Sequence[str], asked: Columns, table: str) -> Columns:
         if column not in names:
             raise unknown(f"column for --attributes in {table}", column, names)
     rest = tuple(name for name in names if name not in (file, label, split))
+    if PATCH_NAMES <= set(names):  # what it says beside the label is about the change, not about the picture
+        rest = ()
     return Columns(file, label or "", split, rest if asked.attributes is None else asked.attributes)
 
 

@@ -211,6 +211,12 @@ def test_only_the_attributes_that_were_asked_for(made: Made, tmp_path: Path) -> 
     assert rows_of(listing(asked))[0]["attributes"] == [("b", "2")]
 
 
+def test_a_patch_that_export_wrote_changes_labels_and_no_attributes(made: Made, tmp_path: Path) -> None:
+    labels = table(tmp_path, "key,old_label,label,source,batch,evidence\ncat/0.png,cat,dog,review,b1,{}\n")
+    row = rows_of(listing(Source(made("folder", PICTURES), labels=labels)))[0]
+    assert (row["label"], row["attributes"]) == ("dog", None)
+
+
 def test_a_table_without_labels_leaves_the_folders_to_say_the_class(made: Made, tmp_path: Path) -> None:
     labels = table(tmp_path, "file,age\ncat/0.png,7\n")
     found = listing(Source(made("folder", PICTURES), labels=labels, columns=Columns(label="-")))
