@@ -133,7 +133,7 @@ def choose(names: Sequence[str], asked: Columns, table: str) -> Columns:
         if column not in names:
             raise unknown(f"column for --attributes in {table}", column, names)
     rest = tuple(name for name in names if name not in (file, label, split))
-    if PATCH_NAMES <= set(names):  # what it says beside the label is about the change, not about the picture
+    if set(names) >= PATCH_NAMES:  # what it says beside the label is about the change, not about the picture
         rest = ()
     return Columns(file, label or "", split, rest if asked.attributes is None else asked.attributes)
 

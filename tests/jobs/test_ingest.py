@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from secondlook.jobs import cli, dataset, ingest
+from secondlook.jobs import cli, dataset, ingest, ingest_spark
 from secondlook.jobs.records import rows
 from secondlook.jobs.sources import Columns, Source
 from secondlook.jobs.store import Lake, images_by_content
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.decode_types import REASONS
-from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.errors import UnavailableError, UserError
 from secondlook.pipeline.core.identity import content_id, sample_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -126,13 +126,16 @@ def test_the_same_input_twice_gives_the_same_rows_and_again_no_version(
 def test_only_new_and_changed_files_are_read_again(
     lake: Lake, run: Run, made: Made, picture: Picture, pictures: dict[str, tuple[bytes, str]]
 ) -> None:
-    source = Path(made("folder", pictures))
+    same_size = {"cat/0.png": (picture(0) + b"A", "cat")}  # what follows a PNG's end changes no pixel
+    source = Path(made("folder", pictures | same_size))
     run(str(source))
     (source / "cat" / "new.png").write_bytes(picture(100))
     (source / "dog" / "3.png").write_bytes(picture(101))
+    (source / "cat" / "0.png").write_bytes(picture(0) + b"B")
+    os.utime(source / "cat" / "0.png", (1, 1))
     summary = run(str(source))
-    assert (summary["known"], summary["samples"], summary["contents"], summary["replaced"]) == (6, 2, 2, 1)
-    assert lake.at().run["pictures_read"] == 2
+    assert (summary["known"], summary["samples"], summary["contents"], summary["replaced"]) == (5, 3, 3, 2)
+    assert lake.at().run["pictures_read"] == 3
     samples = {row["key"]: row["content_id"] for row in dataset.samples(lake, lake.at()).to_pylist()}
     assert samples["dog/3.png"] == content_id(picture(101))
     assert len(samples) == 8
@@ -220,8 +223,8 @@ def test_a_changed_setting_lets_rejected_files_in_when_asked(run: Run, made: Mad
 def test_bytes_that_are_there_already_are_written_once_whatever_worker_meets_them(
     lake: Lake, run: Run, made: Made, picture: Picture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "MIN_SLICE", 4)
-    monkeypatch.setattr(ingest, "SLICES_A_CORE", 1000)
+    monkeypatch.setattr(ingest_spark, "MIN_SLICE", 4)
+    monkeypatch.setattr(ingest_spark, "SLICES_A_CORE", 1000)
     seeds = [i % 10 for i in range(40)] + list(range(50, 60))
     run(made("folder", {f"{i:02d}.png": (picture(seed), None) for i, seed in enumerate(seeds)}, name="one"))
     version = lake.at()
@@ -313,7 +316,7 @@ def test_a_remote_source_that_is_away_is_not_a_folder_of_rejects(
     listing = ingest.listed(Source(made("folder", pictures)))
     where = pa.array([f"webhdfs://127.0.0.1:9/{i}".encode() for i in range(len(pictures))])
     away = dataclasses.replace(listing, url="webhdfs://127.0.0.1:9", rows=listing.rows.set_column(1, "where", where))
-    with pytest.raises(ingest.UnavailableError, match="not one of 7 pictures of webhdfs"):
+    with pytest.raises(UnavailableError, match="not one of 7 pictures of webhdfs"):
         ingest.run_listing(lake, Settings(), spark, away, now=NOW)
     assert lake.head() is None
 
