@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -323,3 +324,45 @@ def test_an_empty_lake_is_told_the_first_step(lake: Lake, capsys: pytest.Capture
     status, _, err = command(capsys, "--lake", lake.root)
     assert (status, err.count("\n")) == (2, 1)
     assert "`secondlook ingest SOURCE` is the first step" in err
+
+
+def test_a_terminal_sees_the_same_words_in_colour(
+    messy: Lake, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--lake", messy.root, "--select", "SL2")
+    plain = command(capsys, *words)[1]
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = command(capsys, *words)[1]
+    assert "\x1b[" in coloured
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
+
+
+def test_pictures_without_fingerprints_still_have_labels_and_copies(
+    lake: Lake, fill: Callable[..., dict[str, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill([("a", "cat", b"x"), ("b", "dog", b"x")])
+    assert found(lake, ignore=["SL503"]) == {(rule, key) for rule in ("SL103", "SL201") for key in "ab"}
+
+
+def test_what_ingest_reads_is_linted(
+    made: Callable[..., str], picture: Callable[..., bytes], tmp_path: Path, spark: Any
+) -> None:
+    from secondlook.jobs import ingest
+
+    copy = picture(1, 64, 64)
+    pictures = {
+        "train/cat/a.png": (copy, "cat"),
+        "train/dog/a.png": (copy, "dog"),
+        "test/cat/b.jpg": (picture(1, 64, 64, "JPEG", quality=85), "cat"),
+        "train/cat/broken.png": (copy[:100], "cat"),
+        "train/dog/c.png": (picture(2, 64, 64), "dog"),
+    }
+    lake = Lake(str(tmp_path / "lake"), create=True)
+    ingest.run(lake, SETTINGS, spark, ingest.Source(made("folder", pictures)))
+    expected = {("SL301", "train/cat/broken.png")}
+    expected |= {
+        (rule, f"train/{name}/a.png") for rule in ("SL103", "SL201", "SL202", "SL203") for name in ("cat", "dog")
+    }
+    expected |= {(rule, "test/cat/b.jpg") for rule in ("SL202", "SL203")}
+    assert found(lake) == expected
