@@ -27,6 +27,7 @@ from secondlook.pipeline.core.identity import content_id
 FORMATS = ("csv-patch", "csv", "folders", "hf-parquet")
 PATCH_COLUMNS = ("key", "old_label", "label", "source", "batch", "evidence")
 STDOUT = "-"
+AT_ONCE = 64  # pictures in a batch, where a row group has more
 OURS = frozenset({*FILE_NAMES, *LABEL_NAMES, *SPLIT_NAMES, "image"})
 
 
@@ -90,12 +91,12 @@ def pictures(
 ) -> Iterator[tuple[bytes, list[Sample]]]:
     """Each content's bytes, once, with the samples that show it, in the order in which the lake holds them.
 
-    One batch of the table `images` is in memory at a time, whatever the size of the dataset.
+    One row group of the table `images` is in memory at a time, whatever the size of the dataset.
     """
     showing: dict[str, list[Sample]] = {}
     for sample in samples:
         showing.setdefault(sample.content_id, []).append(sample)
-    for batch in lake.batches("images", version, ["content_id", "image"]):
+    for batch in _row_groups(lake, version):
         images = batch["image"]
         for n, content in enumerate(batch["content_id"].to_pylist()):
             its = showing.pop(content, None)
@@ -112,6 +113,17 @@ def pictures(
     if showing:
         content, its = next(iter(showing.items()))
         raise SecondlookError(f"content {content} of {its[0].key} is not in the lake")
+
+
+def _row_groups(lake: Lake, version: Version) -> Iterator[pa.RecordBatch]:
+    """The table `images` in batches that don't span row groups, as those of `lake.batches` do, to hold little at once."""
+    import pyarrow.parquet as pq
+
+    for path in lake.files("images", version):
+        with lake.fs.open(lake.strip(path), "rb") as stream:
+            file = pq.ParquetFile(stream)
+            for group in range(file.num_row_groups):
+                yield from file.iter_batches(AT_ONCE, [group], ["content_id", "image"])
 
 
 # Which samples

@@ -19,7 +19,7 @@ from secondlook.pipeline.core.identity import content_id
 
 QUEUE_COLUMNS = ("annotator", "key", "label", "seconds", "picture", "choices")
 GUESS_COLUMNS = ("given", "guess", "p_guess", "original_key")
-AT_ONCE = 64  # pictures held in memory while they are written out
+AT_ONCE = 32  # pictures held in memory while they are written out
 
 
 @dataclass(frozen=True)

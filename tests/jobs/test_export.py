@@ -24,14 +24,15 @@ from secondlook.jobs.store import Lake
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import SecondlookError, UnavailableError, UserError
 from secondlook.pipeline.core.identity import content_id
+from secondlook.pipeline.core.schemas import TABLES
 
 Fill = Callable[..., dict[str, str]]
 HOSTILE = [
     "<img src=x onerror=alert(1)>",
     "../../up",
-    ".hidden",
-    "a/b",
     "test",
+    "a/b",
+    ".hidden",
     "Cat",
     "cat",
     "x" * 300,
@@ -326,6 +327,32 @@ def test_a_label_that_was_taken_away_is_an_empty_one_in_the_patch(lake: Lake, fi
 
 
 # A kill, memory, and the command
+
+
+def test_pictures_pass_a_row_group_at_a_time(lake: Lake, tmp_path: Path) -> None:
+    data = [os.urandom(2**20) for _ in range(48)]
+    attempt = lake.attempt("ingest", {})
+    keys = [content_id(one) for one in data]
+    samples = [{"sample_id": key, "key": f"{key}.png", "content_id": key} for key in keys]
+    attempt.append("samples", rows("samples", samples))
+    images = rows(
+        "images", [{"content_id": k, "image": {"bytes": d, "path": k}} for k, d in zip(keys, data, strict=True)]
+    )
+    file = f"{attempt.folder('images')}/0.parquet"
+    numbered = images.append_column("seq", pa.array([attempt.seq] * len(data), pa.int64()))
+    schema = TABLES["images"].schema
+    pq.write_table(numbered.select(schema.names).cast(schema), file.removeprefix("file://"), row_group_size=2)
+    attempt.add_files("images", [file])
+    version = attempt.commit({})
+    del images, numbered
+    wanted = list(export.of_table(dataset.samples(lake, version)))
+    before, most, count = pa.total_allocated_bytes(), 0, 0
+    for bytes_, its in export.pictures(lake, version, wanted, lambda n: None):
+        most = max(most, pa.total_allocated_bytes() - before)
+        count += len(its)
+        assert content_id(bytes_) == its[0].content_id
+    assert count == 48
+    assert most < 12 * 2**20, f"{most / 2**20:.0f} MB of a 48 MB table were held at once"
 
 
 def test_a_kill_leaves_nothing_under_the_final_name(lake: Lake, fill: Fill, tmp_path: Path) -> None:
