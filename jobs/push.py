@@ -47,6 +47,7 @@ def run_push(
     share = settings.review.random_share
     doubted, unlabeled, rest = queue.candidates(lake, version, again=again)
     chosen = acquire.choose(doubted, unlabeled, rest, budget=size, random_share=share, seed=seed)
+    chosen = acquire.arrange(queue.paired(lake, version, chosen), seed=seed)
     summary: dict[str, Any] = {
         "batch": None,
         "asked": len(chosen),

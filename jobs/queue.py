@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,19 @@ def candidates(
     if again:
         doubted += [Candidate(sample_id, content, "again", 1.0) for content, sample_id in sorted(open_contents.items())]
     return doubted, unlabeled, rest
+
+
+def paired(lake: Lake, version: Version, chosen: Sequence[Candidate]) -> list[Candidate]:
+    """The candidates, those without a pair with the two classes that the newest model finds most probable.
+
+    So that nobody sees by its group which pictures are there by chance.
+    """
+    alone = pa.array(sorted({one.content_id for one in chosen if one.pair == NO_PAIR}), pa.string())
+    guess = guesses(lake, version, alone) if len(alone) else {}
+    return [
+        replace(one, pair=guess[one.content_id].pair) if one.pair == NO_PAIR and one.content_id in guess else one
+        for one in chosen
+    ]
 
 
 def _asked(lake: Lake, version: Version, samples: pa.Table) -> tuple[dict[str, str], pa.Array]:

@@ -43,13 +43,13 @@ def choose(
     random_share: float,
     seed: int,
 ) -> list[Candidate]:
-    """At most `budget` candidates in the order in which people see them; no content twice.
+    """At most `budget` candidates, the most valuable first; no content twice. See `arrange` for the order of a queue.
 
     `random_share` of the budget is drawn from all three lists alike; the remainder goes to `doubted` and `unlabeled` by turns, each from
     its most valuable, and what one does not use the other does. Equal values are in random order. The same
     arguments give the same batch.
     """
-    rng = generator(seed, "review")
+    rng = generator(seed, "review", "choose")
     n_random = round(budget * random_share)
     taken: set[str] = set()
     by_turns = (one for pair in zip_longest(_ranked(doubted, rng), _ranked(unlabeled, rng)) for one in pair if one)
@@ -57,7 +57,7 @@ def choose(
     everything = sorted({one.sample_id: one for one in chain(rest, unlabeled, doubted)}.values(), key=_by_id)
     order = (everything[n] for n in rng.permutation(len(everything)))
     chosen += [replace(one, strategy="random") for one in _take(order, n_random, taken)]
-    return _grouped(chosen, rng)
+    return chosen
 
 
 def _by_id(one: Candidate) -> str:
@@ -82,10 +82,11 @@ def _take(candidates: Iterator[Candidate], n: int, taken: set[str]) -> list[Cand
     return found
 
 
-def _grouped(chosen: Sequence[Candidate], rng: np.random.Generator) -> list[Candidate]:
-    """Groups of a pair, those of most value first, each in random order."""
+def arrange(chosen: Sequence[Candidate], *, seed: int) -> list[Candidate]:
+    """The order in which people see a batch: groups of a pair, those worth most first, each in random order."""
+    rng = generator(seed, "review", "arrange")
     groups: dict[tuple[str, str], list[Candidate]] = defaultdict(list)
-    for one in chosen:
+    for one in sorted(chosen, key=_by_id):
         groups[one.pair].append(one)
     worth = {pair: sum(one.value for one in group) for pair, group in groups.items()}
     ordered = sorted(groups, key=lambda pair: (pair == NO_PAIR, -worth[pair], pair))

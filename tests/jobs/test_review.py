@@ -120,6 +120,17 @@ def test_a_random_share_comes_without_any_finding(lake: Lake, fill: Fill) -> Non
     assert summary["strategies"] == {"random": 3}
 
 
+def test_what_is_there_by_chance_is_grouped_like_the_rest(lake: Lake, fill: Fill) -> None:
+    fill(PICTURES)
+    guesses = {f"p{n}": (data, [0.1, 0.5, 0.4]) for n, (_, _, data) in enumerate(PICTURES[:4])}
+    train(lake, **guesses)
+    *_, rest = queue.candidates(lake, lake.at(), again=False)
+    pairs = {one.content_id: one.pair for one in queue.paired(lake, lake.at(), rest)}
+    known = {content_id(data) for data, _ in guesses.values()}
+    assert {pairs[content] for content in known} == {("cat", "dog")}
+    assert {pair for content, pair in pairs.items() if content not in known} == {("", "")}
+
+
 def test_copies_of_what_was_asked_for_are_not_asked_for_again(lake: Lake, fill: Fill) -> None:
     fill([("a.png", None, b"1"), ("b.png", None, b"1"), ("c.png", None, b"2")], classes=["cat"])
     assert review.run_push(lake, NO_RANDOM, budget=9)["asked"] == 2
