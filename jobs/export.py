@@ -260,6 +260,8 @@ def export(
     them all back.
 
     Example: secondlook export fixed/ --format folders --drop SL201
+
+    A patch is applied to its source with: secondlook ingest SOURCE --labels patch.csv --attributes ""
     """
     codes = [code.strip().upper() for code in drop.split(",") if code.strip()]
     chosen = read_settings(settings, lake)

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow.compute as pc
 
 from secondlook.jobs import dataset, queue
+from secondlook.jobs.console import say
 from secondlook.jobs.landing import landing, refuse_taken
 from secondlook.jobs.records import rows as rows_of
 from secondlook.jobs.store import Lake, Version
@@ -102,4 +103,7 @@ def _queue_files(
         file = stack.enter_context(landing(to)) if to else None
         if file or folder:
             queue.write(lake, version, tasks, file, folder, pictures, show_guess=show_guess)
+        n = queue.telling(lake, version, tasks) if to and not pictures else 0
+        if n:
+            say(f"the paths of {n} pictures in {to} have a folder that is called like a class; --pictures hides them")
         yield

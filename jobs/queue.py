@@ -170,6 +170,13 @@ def write(
             writer.writerow(row)
 
 
+def telling(lake: Lake, version: Version, tasks: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the tasks have a key with a folder that is called like a class."""
+    samples = lake.latest("samples", version, ["sample_id", "key"])
+    keys = dict(zip(samples["sample_id"].to_pylist(), samples["key"].to_pylist(), strict=True))
+    return sum(bool({*keys[task["sample_id"]].split("/")[:-1]} & {*task["choices"]}) for task in tasks)
+
+
 def place_of(sample: Mapping[str, Any]) -> str:
     """Where a sample's picture was found: its source and its key in it."""
     return f"{str(sample['source']).rstrip('/')}/{sample['key']}" if sample["source"] else str(sample["key"])

@@ -172,6 +172,16 @@ def test_the_queue_tells_neither_the_given_label_nor_the_guess(lake: Lake, fill:
     assert shown["original_key"] == "train/cat/1.png"
 
 
+def test_paths_that_give_labels_away_are_said_to_unless_pictures_hide_them(
+    lake: Lake, fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill([("cat/1.png", "cat", b"1"), ("flat/cat.png", None, b"2"), ("dog/2.png", None, b"3")])
+    batch = review.run_push(lake, Settings(review=ReviewSettings(random_share=1.0)), to=tmp_path / "one.csv")["batch"]
+    assert "the paths of 1 pictures" in capsys.readouterr().err
+    review.run_again(lake, batch, to=tmp_path / "two.csv", pictures=tmp_path / "pictures")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_filled_queue_is_an_answers_file(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     ids = fill([("train/cat/1.png", None, b"1"), ("train/dog/2.jpg", None, b"2")], classes=["cat", "dog"])
     file = tmp_path / "queue.csv"
