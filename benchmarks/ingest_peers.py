@@ -19,6 +19,7 @@ def main() -> None:
 
     folder = sys.argv[1]
     paths = sorted(str(path) for path in Path(folder).rglob("*.jpg"))
+    used = sum(os.times()[:4])
     with contextlib.redirect_stdout(sys.stderr):
         start = time.perf_counter()
         lab = Imagelab(filepaths=paths)
@@ -27,6 +28,7 @@ def main() -> None:
         start = time.perf_counter()
         hashes = PHash(verbose=False).encode_images(folder, recursive=True, num_enc_workers=os.cpu_count())
         imagededup_s = time.perf_counter() - start
+    used = sum(os.times()[:4]) - used
     assert len(hashes) == len(paths) == len(lab.issues)
     checks = sorted(column for column in lab.issues.columns if column.endswith("_issue"))
     versions = {name: metadata.version(name) for name in ("cleanvision", "imagededup")}
@@ -36,6 +38,7 @@ def main() -> None:
                 "n": len(paths),
                 "cleanvision_s": cleanvision_s,
                 "imagededup_s": imagededup_s,
+                "cpu_us_per_image": 1e6 * used / len(paths),
                 "checks": checks,
                 **versions,
             }
