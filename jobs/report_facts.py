@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs import dataset, provenance
-from secondlook.jobs.history import in_a_line
 from secondlook.jobs.report_gallery import findings_of
+from secondlook.jobs.report_history import history, time
 from secondlook.jobs.store import Lake, Version
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
@@ -23,7 +23,6 @@ from secondlook.pipeline.images.fingerprint import combined
 from secondlook.pipeline.report import facts as f
 
 LISTED_REJECTS = 200
-LISTED_CHANGES = 10
 ATTRIBUTE_VALUES = 12  # that are listed, the most frequent ones
 MOST_VALUES = 40  # an attribute with more is a number or a name of its own, not a group
 BINS = 32
@@ -40,11 +39,11 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
     return f.Facts(
         title=_title(samples),
         version=version.id,
-        created=_time(version.created),
+        created=time(version.created),
         counts=_counts(samples, rejects.num_rows),
         rejects=_rejected(rejects),
         classes=_classes(dataset.class_names(lake, version), samples, doubted),
-        history=_history(lake, version),
+        history=history(lake, version),
         findings=found.findings if found else None,
         model=_model(lake, version, samples),
         pictures=_pictures(lake, version, samples),
@@ -53,10 +52,6 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         provenance=_provenance(lake, version, settings),
         settings={name: str(value) for name, value in vars(settings.lint).items()},
     )
-
-
-def _time(iso: str) -> str:
-    return iso[:16].replace("T", " ") + " UTC"
 
 
 def _title(samples: pa.Table) -> str:
@@ -264,61 +259,10 @@ def _spread(
     return f.Histogram(name, unit, tuple(counts.tolist()), tuple(edges.tolist()))
 
 
-# The history
-
-
-def _history(lake: Lake, version: Version) -> f.History:
-    versions = [one for one in lake.versions.all() if one.id <= version.id]
-    events = lake.read("labels", version, ["seq", "sample_id", "label", "source"])
-    counted = Counter(zip(events["seq"].to_pylist(), events["source"].to_pylist(), strict=True))
-    by_seq: dict[int, dict[str, int]] = {}
-    for (seq, source), n in sorted(counted.items()):
-        by_seq.setdefault(seq, {})[source] = n
-    shown, before = [], None
-    for one in versions:
-        # Two jobs on different tables may bear one seq: the events are of that one which wrote labels.
-        wrote = one.tables.get("labels") != before
-        before = one.tables.get("labels")
-        seconds = one.run.get("seconds")
-        shown.append(
-            f.VersionFacts(
-                id=one.id,
-                job=one.job,
-                created=_time(one.created),
-                line=in_a_line(one.summary),
-                events=by_seq.get(one.seq, {}) if wrote else {},
-                seconds=float(seconds) if isinstance(seconds, int | float) else None,
-            )
-        )
-    changes = _changes(events)
-    top = sorted(changes.items(), key=lambda item: (-item[1], item[0]))[:LISTED_CHANGES]
-    return f.History(
-        tuple(shown),
-        _frequent(events["source"]),
-        tuple(f.Change(before or "no label", after or "no label", n) for (before, after), n in top),
-        sum(changes.values()),
-    )
-
-
-def _changes(events: pa.Table) -> Counter[tuple[str, str]]:
-    """How often a decision turned one label ("" for none) into another one."""
-    events = events.sort_by([("sample_id", "ascending"), ("seq", "ascending")])
-    ids, labels = events["sample_id"].combine_chunks(), pc.fill_null(events["label"], "").combine_chunks()
-    if not len(ids):
-        return Counter()
-    same = np.append(False, pc.equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False))
-    decided = pc.not_equal(events["source"], "ingest").to_numpy()
-    at = np.flatnonzero(decided)
-    after = labels.take(pa.array(at)).to_pylist()
-    before = labels.take(pa.array(np.maximum(at - 1, 0))).to_pylist()
-    known = (old if same[place] else "" for old, place in zip(before, at, strict=True))
-    return Counter((old, new) for old, new in zip(known, after, strict=True) if old != new)
-
-
 def _provenance(lake: Lake, version: Version, settings: Settings) -> dict[str, str]:
     machine = provenance.machine()
     shown = {
-        "version": f"{version.id}, made by {version.job}, {_time(version.created)}",
+        "version": f"{version.id}, made by {version.job}, {time(version.created)}",
         "secondlook": machine["secondlook"] + (f", commit {provenance.commit()}" if provenance.commit() else ""),
         "page made on": f"{machine['cores']} cores, {machine['memory_gib']} GiB, {machine['processor']}, Python {machine['python']}",
         "seed": f"{settings.train.seed} for folds, weights and order",
@@ -326,7 +270,7 @@ def _provenance(lake: Lake, version: Version, settings: Settings) -> dict[str, s
     for job in ("ingest", "train", "lint"):
         newest = lake.newest(job, version)
         if newest is not None:
-            parts = [f"version {newest.id}", _time(newest.created)]
+            parts = [f"version {newest.id}", time(newest.created)]
             parts += [f"{newest.run['seconds']:.3g} s"] if "seconds" in newest.run else []
             parts += [f"{newest.run['cores']} cores"] if "cores" in newest.run else []
             shown[f"newest {job}"] = ", ".join(parts)

@@ -22,7 +22,7 @@ from secondlook.pipeline.report import facts as f
 from secondlook.pipeline.report.thumbnails import thumbnail
 
 LABEL_RULE = "SL101"
-SIDE_BY_SIDE = 5  # copies of one picture that are shown
+SIDE_BY_SIDE = 4  # copies of one picture that are shown: a row on a phone
 PLAIN_ROWS = 30  # findings without a picture
 
 

@@ -232,12 +232,16 @@ class Change:
 
 @dataclass(frozen=True)
 class History:
-    """Versions, oldest first; label events by source; what decisions changed."""
+    """Versions, oldest first; label events by source; what decisions changed, most frequent first.
+
+    `changed` counts all decisions that turned a label into another one, `first` those that gave a picture its first.
+    """
 
     versions: tuple[VersionFacts, ...]
     by_source: Mapping[str, int]
     changes: tuple[Change, ...]
     changed: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
