@@ -18,7 +18,7 @@ from secondlook.pipeline.core.errors import UnavailableError, UserError
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modificationTime", "created")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class File:
     """A regular file: `key` is its path below the source as text, `where` its absolute path or its URL, in bytes."""
 

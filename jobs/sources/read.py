@@ -25,7 +25,7 @@ ROWS_AT_ONCE = 16
 LOCAL_HEADER_BYTES = 30  # before the name, in a zip archive
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there may be millions
 class Row:
     """Where one picture's bytes are; the fields are the columns of LISTING."""
 

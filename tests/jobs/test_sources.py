@@ -1,9 +1,11 @@
 """Listing sources: what is found, what it is called, and that its bytes can be fetched from there."""
 
+import dataclasses
 import json
 import os
 import tarfile
 import threading
+import tracemalloc
 import unicodedata
 import zipfile
 from collections.abc import Callable, Iterator
@@ -53,11 +55,12 @@ def table(folder: Path, text: str, name: str = "labels.csv") -> str:
 
 @pytest.mark.parametrize("kind", ["folder", "zip", "webdataset", "parquet"])
 def test_each_kind_of_source_gives_the_same_pictures_and_labels(made: Made, kind: str) -> None:
-    found = listing(Source(made(kind, PICTURES)))
+    pictures = PICTURES | {"unlabeled.png": (b"u", None)}
+    found = listing(Source(made(kind, pictures)))
     assert found.kind == kind
-    assert labels_of(found) == {key: label for key, (_, label) in PICTURES.items()}
-    assert fetched(found) == {key: data for key, (data, _) in PICTURES.items()}
-    assert found.rows["key"].to_pylist() == sorted(PICTURES)
+    assert labels_of(found) == {key: label for key, (_, label) in pictures.items()}
+    assert fetched(found) == {key: data for key, (data, _) in pictures.items()}
+    assert found.rows["key"].to_pylist() == sorted(pictures)
 
 
 @pytest.mark.parametrize("kind", ["zip", "webdataset", "parquet"])
@@ -325,6 +328,23 @@ def test_a_zip_member_that_lies_about_its_size_is_cut_off_and_spoils_no_other(tm
     assert isinstance(data["a.jpg"], Rejected)
     assert data["a.jpg"].reason == "too large"
     assert data["b.jpg"] == b"fine"
+
+
+def test_members_that_are_too_large_cost_no_memory(tmp_path: Path) -> None:
+    file, zeros = tmp_path / "x.zip", b"\0" * (40 * MB)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("bomb.jpg", zeros)
+        archive.writestr("large.jpg", zeros, zipfile.ZIP_STORED)
+    honest = listing(Source(str(file)))
+    lies = pa.array([10] * 2, pa.int64())
+    lying = dataclasses.replace(honest, rows=honest.rows.set_column(6, "size_bytes", lies).slice(0, 1))
+    for found in (honest, lying):
+        tracemalloc.start()
+        data = fetched(found, max_bytes=MB)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert {value.reason for value in data.values() if isinstance(value, Rejected)} == {"too large"}
+        assert peak < 5 * MB
 
 
 def test_two_members_of_one_name_are_two_pictures(tmp_path: Path) -> None:
