@@ -107,12 +107,12 @@ def as_rgb(image: Image.Image) -> Image.Image:
         assert turned is not None
         return turned
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
         if rgba.getchannel("A").getextrema() == (255, 255):
             return rgba.convert("RGB")
-        page = Image.new("RGBA", rgba.size, "white")
-        page.alpha_composite(rgba)
-        return page.convert("RGB")
+        page = Image.new("RGB", rgba.size, "white")
+        page.paste(rgba, mask=rgba)
+        return page
     return image.convert("RGB")
 
 
