@@ -87,6 +87,13 @@ def test_no_leak_within_a_split_or_without_one() -> None:
     assert list(leaks(rows, None)) == []
 
 
+def test_of_a_near_picture_that_is_in_both_splits_only_the_other_split_is_named() -> None:
+    rows = samples(("test/b", "test", None, 1), ("train/a", "train", None, 0), ("train/b", "train", None, 1))
+    found = {f.key: f for f in leaks(rows, looks([0, 1], [{"train"}, {"test", "train"}]))}
+    assert found["train/a"].evidence["others"] == ["test/b"]
+    assert found["test/b"].evidence["others"] == ["train/b", "train/a"]
+
+
 def test_of_thousands_of_copies_a_few_are_named() -> None:
     n = 3000
     rows = samples(*((f"k{i:04}", "train" if i % 2 else "test", f"c{i % 3}", 0) for i in range(n)))

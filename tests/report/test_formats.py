@@ -4,7 +4,7 @@ import json
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from secondlook.pipeline.audit.rules import RULES
@@ -58,6 +58,9 @@ def test_json_knows_no_nan() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("c:x.png")
+@example("//host/x.png")
+@example("a?b#c%20.png")
 def test_a_key_is_a_relative_uri_that_leads_back_to_it(key: str) -> None:
     encoded = uri(key)
     parts = urlsplit(encoded)
