@@ -146,7 +146,7 @@ def answer(queue: Path, lake: Lake, truth: dict[str, dict[str, str]]) -> Path:
         writer = csv.writer(stream)
         writer.writerow(["annotator", "key", "label", "seconds"])
         for row in csv.DictReader(asked):
-            key = row.get("key") or keys[row["sample_id"]]
+            key = keys[row["key"]]
             if key in truth:
                 writer.writerow(["careful", key, truth[key]["clean"], ""])
     return file
@@ -173,7 +173,7 @@ def loop(data: Path, model: Path, work: Path) -> dict[str, Any]:
     run("lint", "lint", clean=(0, 1))
     audits.append(audit(Lake(str(run.lake)), truth, f"worse, {BUDGET:,} reviewed"))
     run("report", "report", "--output", str(work / "report.html"))
-    run("export", "export", "--format", "csv", "--output", str(work / "export"))
+    run("export", "export", str(work / "corrected.csv"), "--format", "csv")
     return {"stages": run.stages, "audits": audits, "ingested": ingested, "ingested_again": again, "decided": decided}
 
 

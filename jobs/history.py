@@ -56,7 +56,8 @@ def _told(name: str, value: Any) -> str:
         case [*items] if all(isinstance(item, str) for item in items):
             text = f"{name} {', '.join(items[:3])}" + (f" and {len(items) - 3} more" if len(items) > 3 else "")
         case Mapping() if all(isinstance(n, int) for n in value.values()):
-            text = f"{sum(value.values()):,} {name}"
+            counts = sorted(value.items(), key=lambda pair: -pair[1])
+            text = f"{name} ({', '.join(f'{part} {n:,}' for part, n in counts[:4])}{' …' if len(counts) > 4 else ''})"
         case _:
             text = ""
     return text

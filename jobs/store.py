@@ -7,6 +7,7 @@ leaves branches that no version names, and `jobs.gc` removes them. Why: docs/dec
 
 import contextlib
 import hashlib
+import os
 import random
 import time
 import uuid
@@ -61,7 +62,7 @@ class Lake:
         """
         self.fs, root = fsspec.core.url_to_fs(url)
         self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
-        self.root = str(Path(root).absolute()) if self.local else root.rstrip("/")
+        self.root = os.path.realpath(root) if self.local else root.rstrip("/")  # one lake, one name
         self.url = f"file://{self.root}" if self.local else self.fs.unstrip_protocol(self.root)
         if not catalog:
             if not self.local:

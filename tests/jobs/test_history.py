@@ -201,7 +201,10 @@ def test_classes_list_counts_labels(fill: Fill, decide: Decide, call: Call, lake
             {"version": 3, "samples": 1200, "rejects": 0, "source": "file:///x", "ok": True},
             "1,200 samples, source file:///x",
         ),
-        ({"by_reason": {"truncated": 2, "empty": 1}, "accuracy": 0.98765}, "3 by reason, accuracy 0.9877"),
+        (
+            {"by_reason": {"truncated": 2, "empty": 1}, "accuracy": 0.98765},
+            "by reason (truncated 2, empty 1), accuracy 0.9877",
+        ),
         ({"batches": ["a", "b", "c", "d"], "other": [1, 2], "nested": {"a": []}}, "batches a, b, c and 1 more"),
     ],
 )
