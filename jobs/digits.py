@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from secondlook.pipeline.core.seeds import generator
+
+Pixels = npt.NDArray[np.uint8]
 
 SIDE_PX = 64
 TEST, UNLABELED = 297, 100
@@ -52,7 +55,7 @@ def plant(folder: Path, seed: int) -> Planted:
         name: set() for name in ("mistakes", "copies", "relabeled_copies", "leaks", "unlabeled")
     }
 
-    def put(number: int, picture: np.ndarray, right: int, given: int | None, split: str, site: str) -> str:
+    def put(number: int, picture: Pixels, right: int, given: int | None, split: str, site: str) -> str:
         key = f"{split or 'new'}/{given if given is not None else 'unlabeled'}/{number:04d}.png"
         path = folder / "pictures" / key
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,9 +64,10 @@ def plant(folder: Path, seed: int) -> Planted:
         rows.append({"file": key, "label": "" if given is None else str(given), "split": split, "site": site})
         return key
 
-    def scan(index: int) -> np.ndarray:
+    def scan(index: int) -> Pixels:
         """A digit as a scanner would give it: dark ink on grey paper."""
-        return (235 - pixels[index].reshape(8, 8) * 13).astype(np.uint8)
+        ink: Pixels = (235 - pixels[index].reshape(8, 8) * 13).astype(np.uint8)
+        return ink
 
     for n, index in enumerate(order[:TEST]):
         put(n, scan(index), int(classes[index]), int(classes[index]), "test", str(rng.choice(list(MISTAKES))))
