@@ -3,7 +3,6 @@
 import dataclasses
 import json as json_format
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,11 +13,12 @@ import typer
 from secondlook.jobs import console
 from secondlook.jobs.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.options import settings as settings_of
-from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.config import Settings
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from secondlook.jobs.fitting import Fitted
     from secondlook.jobs.store import Attempt, Lake, Version
     from secondlook.jobs.training_set import TrainingSet
 
@@ -29,22 +29,6 @@ Flags = npt.NDArray[np.bool_]
 # What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
 READS = ("samples", "labels", "classes", "images", "fingerprints")
 FILES = ("weights.safetensors", "model.json")
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a backbone gives: for N contents probabilities (N, K) before calibration and which label was learned from
-    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts."""
-
-    probs: Reals
-    folds: Ints
-    learned: Flags
-    readable: Flags
-    model: Any
-    embedder: str
-    facts: dict[str, Any]
-    seconds: dict[str, float]
-    embedded: dict[str, int]
 
 
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:
@@ -71,8 +55,13 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
 def inputs_of(settings: Settings, version: "Version") -> dict[str, Any]:
     """All that determines what a training writes."""
     chosen = dataclasses.asdict(settings.train)
+    del chosen["threads"]
     if settings.train.backbone != "small":
         del chosen["epochs"]
+        folder = Path(settings.train.backbone).expanduser()
+        if folder.is_dir():  # other weights may lie there one day
+            facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
+            chosen["files"] = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]
     near = [settings.lint.near_bits, settings.lint.near_confirm_bits, settings.lint.entropy]
     return {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
 
@@ -80,7 +69,7 @@ def inputs_of(settings: Settings, version: "Version") -> dict[str, Any]:
 def _train(
     lake: "Lake", settings: Settings, version: "Version", inputs: dict[str, Any], where: Any, n_threads: int
 ) -> dict[str, Any]:
-    from secondlook.jobs import training_set
+    from secondlook.jobs import fitting, training_set
     from secondlook.jobs.store import digest
 
     start = time.monotonic()
@@ -94,7 +83,7 @@ def _train(
         f"{len(data.content_ids):,} pictures, {n_labeled:,} with a label to learn from, {len(data.classes)} classes; "
         f"{wanted.folds} folds, on {where.type}"
     )
-    fit = _fit_small if wanted.backbone == "small" else _fit_frozen
+    fit = fitting.fit_small if wanted.backbone == "small" else fitting.fit_frozen
     fitted = fit(attempt, settings, version, data, name, where)
     start = time.monotonic()
     probs, temperature = _calibrated(data, fitted)
@@ -131,92 +120,14 @@ def _committed(attempt: "Attempt", version: "Version", summary: dict[str, Any]) 
     return dict(made.summary) | {"version": made.id}
 
 
-def _folds(data: "TrainingSet", readable: Flags, wanted: TrainSettings) -> Ints:
-    """(N,) fold of each content that is fitted on, -1 of all others."""
-    from secondlook.pipeline.core.seeds import generator
-    from secondlook.pipeline.learn.crossfit import assign_folds
-
-    rows = np.flatnonzero((data.labels >= 0) & readable)
-    folds = np.full(len(data.labels), -1, np.int64)
-    folds[rows] = assign_folds(data.labels[rows], data.groups[rows], wanted.folds, generator(wanted.seed, "folds"))
-    return folds
-
-
-def _fit_frozen(
-    attempt: "Attempt", settings: Settings, version: "Version", data: "TrainingSet", name: str, where: Any
-) -> Fitted:
-    """Vectors of a frozen backbone, computed once for a content, and the ensemble of heads on them."""
-    from secondlook.jobs import features
-    from secondlook.pipeline.learn import backbones, ensemble, generalist, heads
-
-    wanted = settings.train
-    backbone = backbones.load(wanted.backbone, wanted.image_px or generalist.default_px(wanted.backbone), where)
-    vectors, readable, embedded = features.embed(
-        attempt, version, data.content_ids, backbone, wanted.batch, settings.ingest
-    )
-    start = time.monotonic()
-    folds = _folds(data, readable, wanted)
-    space = heads.fit_space(vectors[readable] if not readable.all() else vectors)
-    seen = space.see(vectors)
-    with console.progress("fitting heads", ensemble.work(folds, wanted.refits), "steps of pictures") as advance:
-        result = ensemble.cross_fit(
-            space, seen, data.labels, folds, len(data.classes),
-            refits=wanted.refits, seed=wanted.seed, where=where, advance=advance,
-        )  # fmt: skip
-    unseen = np.flatnonzero(folds < 0)
-    result.probs[unseen] = result.ensemble.probs(seen, unseen)
-    folder = Path(wanted.backbone).expanduser()
-    facts = {
-        "backbone": wanted.backbone,
-        "folder": str(folder.resolve()) if folder.is_dir() else "",
-        "image_px": backbone.image_px,
-    }
-    seconds = {"embedding": embedded.pop("seconds"), "fitting": time.monotonic() - start}
-    return Fitted(
-        result.probs, folds, result.learned, readable, result.ensemble, backbone.embedder, facts, seconds, embedded
-    )
-
-
-def _fit_small(
-    attempt: "Attempt", settings: Settings, version: "Version", data: "TrainingSet", name: str, where: Any
-) -> Fitted:
-    """Small nets from scratch: one a fold, and one of all labels whose last layer but one is the embedding."""
-    from secondlook.jobs import features
-    from secondlook.pipeline.learn import generalist, small_net
-
-    wanted = settings.train
-    start = time.monotonic()
-    side_px = max(wanted.image_px or generalist.default_px("small"), small_net.MIN_PX)
-    pixels, readable = features.pixels(attempt.lake, version, data.content_ids, side_px, settings.ingest)
-    seconds = {"reading pictures": time.monotonic() - start}
-    start = time.monotonic()
-    folds = _folds(data, readable, wanted)
-    total = small_net.work(folds, wanted.refits, wanted.epochs)
-    with console.progress("fitting", total, "steps of pictures") as advance:
-        result = small_net.cross_fit(
-            pixels, data.labels, folds, len(data.classes),
-            refits=wanted.refits, epochs=wanted.epochs, batch=wanted.batch, seed=wanted.seed, where=where,
-            advance=advance,
-        )  # fmt: skip
-    unseen = np.flatnonzero(folds < 0)
-    result.probs[unseen] = result.model.probs(pixels[unseen], where)
-    vectors, _ = small_net.ask(pixels, result.model.whole, where)
-    rows = np.flatnonzero(readable)
-    attempt.add_files("embeddings", features.write_embeddings(attempt, name, data.content_ids, vectors, rows.tolist()))
-    seconds["fitting"] = time.monotonic() - start
-    facts = {"backbone": generalist.SMALL, "folder": "", "image_px": side_px}
-    embedded = {"computed": len(rows), "reused": 0}
-    return Fitted(result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded)
-
-
-def _calibrated(data: "TrainingSet", fitted: Fitted) -> tuple[Reals, float]:
+def _calibrated(data: "TrainingSet", fitted: "Fitted") -> tuple[Reals, float]:
     from secondlook.pipeline.learn.calibration import cross_fit_temperature
 
     return cross_fit_temperature(np.where(fitted.folds >= 0, data.labels, -1), fitted.probs, fitted.folds)
 
 
-def _metrics(data: "TrainingSet", fitted: Fitted, probs: Reals, temperature: float) -> dict[str, Any]:
-    """What was measured, with n and intervals; see docs/guide for what each figure means."""
+def _metrics(data: "TrainingSet", fitted: "Fitted", probs: Reals, temperature: float) -> dict[str, Any]:
+    """What was measured, with n and intervals; see docs/guide/training.md for what each figure means."""
     from secondlook.pipeline.learn.calibration import expected_calibration_error, nll
 
     rows = np.flatnonzero(fitted.folds >= 0)
@@ -264,7 +175,7 @@ def _by_split(data: "TrainingSet", readable: Flags, right: Ints) -> dict[str, An
     return shares
 
 
-def _store(lake: "Lake", path: str, fitted: Fitted, data: "TrainingSet", temperature: float) -> None:
+def _store(lake: "Lake", path: str, fitted: "Fitted", data: "TrainingSet", temperature: float) -> None:
     from safetensors.numpy import save
 
     from secondlook.pipeline.learn import generalist

@@ -23,41 +23,55 @@ Views = dict[str, Reals]
 
 
 @dataclass(frozen=True)
-class Ensemble:
-    """`nets` of each fold, and for neighbours the `references` (R, d) with their labels and folds (R,)."""
+class Round:
+    """One fit: `nets` of each fold, and for neighbours the `references` (R, d) with their labels and folds (R,)."""
 
-    n_classes: int
-    space: Space
     nets: tuple[Nets, ...]
     references: Tensor
     reference_labels: Ints
     reference_folds: Ints
-    temperature: float = 1.0
 
-    def views(self, seen: Seen, rows: Ints, fold: int) -> Views:
+    def views(self, seen: Seen, rows: Ints, fold: int, n_classes: int) -> Views:
         """Probabilities (n, K) by each head of one fold, which knows nothing of the pictures of that fold."""
         others = torch.from_numpy(self.reference_folds != fold)
         references, labels = self.references[others], torch.from_numpy(self.reference_labels)[others]
-        neighbors = heads.neighbor_view(seen.directions[torch.from_numpy(rows)], references, labels, self.n_classes)
-        return heads.net_views(seen, rows, self.nets[fold], self.n_classes) | {"neighbors": neighbors}
+        neighbors = heads.neighbor_view(seen.directions[torch.from_numpy(rows)], references, labels, n_classes)
+        return heads.net_views(seen, rows, self.nets[fold], n_classes) | {"neighbors": neighbors}
 
-    def probs(self, seen: Seen, rows: Ints) -> Reals:
-        """Probabilities (n, K), before calibration, for pictures that no fold has seen: the average of all folds."""
+    def probs(self, seen: Seen, rows: Ints, n_classes: int) -> Reals:
+        """Probabilities (n, K) for pictures that no fold has seen: the average of all folds."""
         labels = torch.from_numpy(self.reference_labels)
-        neighbors = heads.neighbor_view(
-            seen.directions[torch.from_numpy(rows)], self.references, labels, self.n_classes
-        )
-        total = np.zeros((len(rows), self.n_classes), np.float32)
+        directions = seen.directions[torch.from_numpy(rows)]
+        neighbors = {"neighbors": heads.neighbor_view(directions, self.references, labels, n_classes)}
+        total = np.zeros((len(rows), n_classes), np.float32)
         for nets in self.nets:
-            views = heads.net_views(seen, rows, nets, self.n_classes) | {"neighbors": neighbors}
-            total += heads.averaged(views)
+            total += heads.averaged(heads.net_views(seen, rows, nets, n_classes) | neighbors)
         return total / np.float32(len(self.nets))
 
 
 @dataclass(frozen=True)
+class Ensemble:
+    """The heads of all rounds, averaged: the first has learned from all labels, a refit from those that held up.
+
+    A refit alone is surer of itself, but its heads, which never saw a label that they would have disagreed on, are wrong
+    in the same places; with the first fit beside it the average keeps what each knows (docs/results/heads.md).
+    """
+
+    n_classes: int
+    space: Space
+    rounds: tuple[Round, ...]
+    temperature: float = 1.0
+
+    def probs(self, seen: Seen, rows: Ints) -> Reals:
+        """Probabilities (n, K), before calibration, for pictures that no fold has seen."""
+        said = [one.probs(seen, rows, self.n_classes) for one in self.rounds]
+        return np.asarray(sum(said) / np.float32(len(said)), np.float32)
+
+
+@dataclass(frozen=True)
 class CrossFit:
-    """What cross-fitting gives: probs (N, K) out of sample for every picture with a fold (other rows are 0), each
-    head's own, the labels (N,) that the last fit learned from, and the heads themselves."""
+    """What cross-fitting gives: probs (N, K) out of sample for every picture with a fold (other rows are 0), averaged
+    over rounds; each head's own in the last round; the labels (N,) that this round learned from; all heads."""
 
     probs: Reals
     views: Mapping[str, Reals]
@@ -85,10 +99,15 @@ def rounds(
     which labels of *other* pictures are trusted.)
     """
     learned = folds >= 0
+    total = np.zeros((len(labels), n_classes), np.float32)
+    fitted: list[Round] = []
     for again in range(refits + 1):
-        result = _one_round(space, seen, labels, folds, learned, n_classes, seed + again, where, advance)
-        yield result
-        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), result.probs)
+        fitted.append(_fit_round(seen, labels, folds, learned, n_classes, seed + again, where, advance))
+        views = _held_out(fitted[-1], seen, folds, n_classes)
+        total += heads.averaged(views)
+        probs = total / np.float32(again + 1)
+        yield CrossFit(probs, views, learned, Ensemble(n_classes, space, tuple(fitted)))
+        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), probs)
 
 
 def cross_fit(
@@ -114,8 +133,7 @@ def work(folds: Ints, refits: int) -> int:
     return sum(heads.work(len(labeled) - int(n)) for n in np.bincount(labeled)) * (1 + refits)
 
 
-def _one_round(
-    space: Space,
+def _fit_round(
     seen: Seen,
     labels: Ints,
     folds: Ints,
@@ -124,7 +142,7 @@ def _one_round(
     seed: int,
     where: torch.device,
     advance: Advance,
-) -> CrossFit:
+) -> Round:
     n_folds = int(folds.max()) + 1
     rows = np.flatnonzero(learned)
     if len(rows) > MOST_REFERENCES:
@@ -138,13 +156,16 @@ def _one_round(
     ]
     weights = dict(zip(jobs, side_by_side(fits, where, advance), strict=True))
     nets = tuple({name: weights[fold, name] for name in heads.NETS} for fold in range(n_folds))
-    ensemble = Ensemble(n_classes, space, nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows])
-    views = {name: np.zeros((len(labels), n_classes), np.float32) for name in heads.WEIGHTS}
-    for fold in range(n_folds):
-        held_out = np.flatnonzero(folds == fold)
-        for name, view in ensemble.views(seen, held_out, fold).items():
-            views[name][held_out] = view
-    return CrossFit(heads.averaged(views), views, learned, ensemble)
+    return Round(nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows])
+
+
+def _held_out(fitted: Round, seen: Seen, folds: Ints, n_classes: int) -> Views:
+    views: Views = {name: np.zeros((len(folds), n_classes), np.float32) for name in heads.WEIGHTS}
+    for fold in range(int(folds.max()) + 1):
+        rows = np.flatnonzero(folds == fold)
+        for name, view in fitted.views(seen, rows, fold, n_classes).items():
+            views[name][rows] = view
+    return views
 
 
 def _fit(
@@ -158,30 +179,32 @@ def to_arrays(ensemble: Ensemble) -> Arrays:
     arrays: Arrays = {
         "temperature": np.array([ensemble.temperature], np.float64),
         "classes": np.array([ensemble.n_classes], np.int64),
-        "references.directions": ensemble.references.numpy().astype(np.float16),
-        "references.labels": ensemble.reference_labels,
-        "references.folds": ensemble.reference_folds,
     }
-    arrays |= {f"space.{name}": value for name, value in dataclasses.asdict(ensemble.space).items()}
-    for fold, nets in enumerate(ensemble.nets):
-        for head, weights in nets.items():
-            arrays |= {f"fold.{fold}.{head}.{name}": value for name, value in weights.items()}
+    arrays |= {f"space/{name}": value for name, value in dataclasses.asdict(ensemble.space).items()}
+    for number, one in enumerate(ensemble.rounds):
+        arrays[f"{number}/directions"] = one.references.numpy().astype(np.float16)
+        arrays[f"{number}/labels"], arrays[f"{number}/folds"] = one.reference_labels, one.reference_folds
+        for fold, nets in enumerate(one.nets):
+            for head, weights in nets.items():
+                arrays |= {f"{number}/{fold}/{head}/{name}": value for name, value in weights.items()}
     return arrays
 
 
 def from_arrays(arrays: Arrays) -> Ensemble:
     """The ensemble that `to_arrays` was given."""
-    nets: dict[int, Nets] = {}
+    nets: dict[tuple[int, int], Nets] = {}
     for name, value in arrays.items():
-        if name.startswith("fold."):
-            _, fold, head, weight = name.split(".", 3)
-            nets.setdefault(int(fold), {}).setdefault(head, {})[weight] = value
-    return Ensemble(
-        int(arrays["classes"][0]),
-        Space(*(arrays[f"space.{field.name}"] for field in dataclasses.fields(Space))),
-        tuple(nets[fold] for fold in sorted(nets)),
-        torch.from_numpy(arrays["references.directions"].astype(np.float32)),
-        arrays["references.labels"],
-        arrays["references.folds"],
-        float(arrays["temperature"][0]),
+        if name.count("/") == 3:
+            number, fold, head, weight = name.split("/")
+            nets.setdefault((int(number), int(fold)), {}).setdefault(head, {})[weight] = value
+    rounds_ = tuple(
+        Round(
+            tuple(nets[key] for key in sorted(nets) if key[0] == number),
+            torch.from_numpy(arrays[f"{number}/directions"].astype(np.float32)),
+            arrays[f"{number}/labels"],
+            arrays[f"{number}/folds"],
+        )
+        for number in sorted({number for number, _ in nets})
     )
+    space = Space(*(arrays[f"space/{field.name}"] for field in dataclasses.fields(Space)))
+    return Ensemble(int(arrays["classes"][0]), space, rounds_, float(arrays["temperature"][0]))

@@ -108,7 +108,7 @@ def test_a_refit_on_trusted_labels_is_surer_of_the_truth() -> None:
     _, _, once = fitted(embeddings, labels)
     _, _, again = fitted(embeddings, labels, refits=1)
     rows = np.arange(400)
-    assert again.probs[rows, clean].mean() > once.probs[rows, clean].mean() + 0.05
+    assert again.probs[rows, clean].mean() > once.probs[rows, clean].mean() + 0.03
     assert (again.probs.argmax(axis=1) == clean).mean() >= (once.probs.argmax(axis=1) == clean).mean()
     assert wrong[~again.learned].mean() > 0.9
     assert (~again.learned).sum() > 0.5 * wrong.sum()
@@ -142,23 +142,30 @@ def test_unlabeled_pictures_get_the_average_of_all_folds() -> None:
     rows = np.arange(40)
     probs = result.ensemble.probs(seen, rows)
     assert (probs.argmax(axis=1) == labels[:40]).mean() > 0.9
-    nets = [heads.net_views(seen, rows, nets, 4)["mlp"] for nets in result.ensemble.nets]
-    views = {
-        "linear": np.mean([heads.net_views(seen, rows, nets, 4)["linear"] for nets in result.ensemble.nets], axis=0),
-        "mlp": np.mean(nets, axis=0),
-        "neighbors": heads.neighbor_view(
-            seen.directions[:40],
-            result.ensemble.references,
-            torch.from_numpy(result.ensemble.reference_labels),
-            4,
-        ),
-    }
+    (once,) = result.ensemble.rounds
+    asked = [heads.net_views(seen, rows, nets, 4) for nets in once.nets]
+    views = {name: np.mean([one[name] for one in asked], axis=0) for name in ("linear", "mlp")}
+    references, known = once.references, torch.from_numpy(once.reference_labels)
+    views["neighbors"] = heads.neighbor_view(seen.directions[:40], references, known, 4)
     assert probs == pytest.approx(heads.averaged(views), abs=1e-5)
+
+
+def test_rounds_are_averaged() -> None:
+    embeddings, labels = blobs(n=160)
+    seen, folds, result = fitted(embeddings, labels, refits=1)
+    first, last = result.ensemble.rounds
+    for fold in range(3):
+        rows = np.flatnonzero(folds == fold)
+        said = [heads.averaged(one.views(seen, rows, fold, 4)) for one in (first, last)]
+        assert result.probs[rows] == pytest.approx((said[0] + said[1]) / 2, abs=1e-5)
+    rows = np.arange(20)
+    said = [one.probs(seen, rows, 4) for one in (first, last)]
+    assert result.ensemble.probs(seen, rows) == pytest.approx((said[0] + said[1]) / 2, abs=1e-5)
 
 
 def test_what_is_stored_comes_back_and_says_the_same() -> None:
     embeddings, labels = blobs(n=120)
-    seen, _, result = fitted(embeddings, labels)
+    seen, _, result = fitted(embeddings, labels, refits=1)
     warm = dataclasses.replace(result.ensemble, temperature=1.7)
     back = ensemble.from_arrays(ensemble.to_arrays(warm))
     assert back.temperature == 1.7
