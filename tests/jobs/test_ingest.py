@@ -417,3 +417,4 @@ def test_photographs_of_4_mb_need_a_jvm_of_1_gb_and_workers_below_400_mb(
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert 50 < int(done.stdout) < 400
+    print(f"{n} photographs: a worker held at most {int(done.stdout)} MB")  # noqa: T201 - for the record of a soak
