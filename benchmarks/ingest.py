@@ -39,6 +39,7 @@ from secondlook.jobs import provenance
 HERE = Path(__file__).parents[1]
 CORES = os.cpu_count() or 1
 ROUNDS = 5
+WARM_UPS = 4  # more ingests of 16 images, in which the JVM compiles what it runs often
 PEER_ROUNDS = 2  # the faster one counts
 PEER_SAMPLE = 5_000
 SETS = {"faces": "faces/images.zip", "cifar10n": "cifar10n/images-train.zip"}
@@ -147,7 +148,10 @@ def started(folder: Path) -> tuple[Any, dict[str, float]]:
     session_s = time.perf_counter() - start
     start = time.perf_counter()
     ingest_once(spark, folder, {})
-    return spark, {"session_s": session_s, "first_ingest_s": time.perf_counter() - start}
+    first_s = time.perf_counter() - start
+    for _ in range(WARM_UPS):
+        ingest_once(spark, folder, {})
+    return spark, {"session_s": session_s, "first_ingest_s": first_s}
 
 
 def peers(folder: Path, paths: list[Path]) -> dict[str, Any]:
@@ -248,6 +252,8 @@ simplejpeg on all cores, and nothing else.
 * Left out of (a): the start of the Spark session ({found["startup"]["session_s"]:.1f} s) and of its Python workers, which a
   first ingest of 16 images paid ({found["startup"]["first_ingest_s"]:.1f} s). Left out of (b): imports.
 * Medians of {ROUNDS} rounds in turns for (a) and (c), the faster one of {PEER_ROUNDS} for (b); files were in the page cache.
+* Processes that ran or waited for one of the {machine["cores"]} cores: {found["load_before_and_after"][0]} before the run,
+  {found["load_before_and_after"][1]} at its end (a quiet machine: about 0, and 2 to 4).
 
 Machine: {machine["cores"]} cores {machine["processor"]}, {machine["memory_gib"]} GiB, Python {machine["python"]}; commit
 {found["commit"]}. Reproduce: `make peers`, then
@@ -272,6 +278,7 @@ def main() -> None:
     few.mkdir(exist_ok=True)
     for path in unpacked(archives["faces"], arguments.scratch / "faces")[:16]:
         (few / path.name).write_bytes(path.read_bytes())
+    before = os.getloadavg()[0]
     spark, startup = started(few)
     results = [measure(spark, name, archive, arguments.scratch) for name, archive in archives.items()]
     spark.stop()
@@ -280,6 +287,7 @@ def main() -> None:
         "datasets": results,
         "startup": startup,
         "rounds": ROUNDS,
+        "load_before_and_after": [round(before, 1), round(os.getloadavg()[0], 1)],
         "machine": provenance.machine(),
         "commit": provenance.commit(),
     }
