@@ -22,7 +22,7 @@ def blobs(n: int = 240, n_classes: int = 4, width: int = 12, seed: int = 0) -> t
     return (centers[labels] + rng.normal(0, 1.0, (n, width))).astype(np.float32), labels
 
 
-def fitted(embeddings: np.ndarray, labels: np.ndarray, refits: int = 0, seed: int = 5, folds: int = 3) -> tuple:
+def fitted(embeddings: np.ndarray, labels: np.ndarray, refits: int = 0, seed: int = 5, folds: int = 2) -> tuple:
     space = heads.fit_space(embeddings)
     rows = np.flatnonzero(labels >= 0)
     fold = np.full(len(labels), -1, np.int64)
@@ -154,7 +154,7 @@ def test_rounds_are_averaged() -> None:
     embeddings, labels = blobs(n=160)
     seen, folds, result = fitted(embeddings, labels, refits=1)
     first, last = result.ensemble.rounds
-    for fold in range(3):
+    for fold in range(2):
         rows = np.flatnonzero(folds == fold)
         said = [heads.averaged(one.views(seen, rows, fold, 4)) for one in (first, last)]
         assert result.probs[rows] == pytest.approx((said[0] + said[1]) / 2, abs=1e-5)
@@ -182,10 +182,10 @@ def test_few_pictures_get_many_passes_and_millions_few(n: int) -> None:
         assert epochs * n <= max(60 * 60_000, 2 * n)
 
 
-def test_a_thousand_classes_are_no_trouble() -> None:
+def test_hundreds_of_classes_are_no_trouble() -> None:
     rng = np.random.default_rng(0)
-    embeddings = rng.normal(size=(2_000, 16)).astype(np.float32)
-    _, _, result = fitted(embeddings, np.arange(2_000) % 1_000, folds=2)
+    embeddings = rng.normal(size=(800, 16)).astype(np.float32)
+    _, _, result = fitted(embeddings, np.arange(800) % 400, folds=2)
     assert np.isfinite(result.probs).all()
 
 
