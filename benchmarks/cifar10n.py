@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from secondlook.jobs import dataset, provenance
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
 from secondlook.pipeline.audit.scores import best_f1, detection
 from secondlook.pipeline.core.seeds import generator

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from secondlook.jobs import gc, provenance
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake import gc
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.core.config import LakeSettings
 from secondlook.pipeline.core.schemas import TABLES
 

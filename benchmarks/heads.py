@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from sklearn.metrics import average_precision_score
 
-from secondlook.jobs import provenance
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit.mislabels import label_errors
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.seeds import generator

@@ -34,7 +34,7 @@ from typing import Any
 import psutil
 import simplejpeg
 
-from secondlook.jobs import provenance
+from secondlook.jobs.machine import provenance
 
 HERE = Path(__file__).parents[1]
 CORES = os.cpu_count() or 1
@@ -124,9 +124,9 @@ def _decode_mine(core: int) -> float:
 
 def ingest_once(spark: Any, folder: Path, run: dict[str, Any]) -> float:
     """(a): seconds of one ingest into an empty lake; `run` gets what the job says of itself."""
-    from secondlook.jobs import ingest
+    from secondlook.jobs.ingest import ingest
+    from secondlook.jobs.lake.store import Lake
     from secondlook.jobs.sources import Source
-    from secondlook.jobs.store import Lake
     from secondlook.pipeline.core.config import Settings
 
     with tempfile.TemporaryDirectory(dir=folder.parent) as place:
@@ -140,7 +140,7 @@ def ingest_once(spark: Any, folder: Path, run: dict[str, Any]) -> float:
 
 def started(folder: Path) -> tuple[Any, dict[str, float]]:
     """The session with its Python workers warm, and what that took."""
-    from secondlook.jobs.spark import session
+    from secondlook.jobs.machine.spark import session
     from secondlook.pipeline.core.config import SparkSettings
 
     start = time.perf_counter()

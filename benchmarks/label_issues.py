@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from secondlook.jobs import provenance
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
 
 SEED, REPEATS, PEER_REPEATS, WRONG = 7, 5, 2, 0.10

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.jobs import provenance
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit.duplicates import near_duplicates
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected

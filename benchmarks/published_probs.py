@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from secondlook.jobs import provenance
+from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
 from secondlook.pipeline.audit.mislabels import MARGIN
 from secondlook.pipeline.audit.scores import BOOTSTRAP_DRAWS, best_f1, detection

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import typer
 
-from secondlook.jobs.console import err, out
+from secondlook.jobs.terminal.console import err, out
 from secondlook.pipeline.core.errors import SecondlookError, UserError, unknown
 
 # Typer carries a click of its own and names only some of its exceptions: BadParameter's parent is what all share.
@@ -31,34 +31,34 @@ class Verb(NamedTuple):
 
 VERBS: dict[str, dict[str, Verb]] = {
     "The loop": {
-        "demo": Verb("demo", "demo", "The whole loop on small real pictures, in about a minute."),
-        "ingest": Verb("ingest", "ingest", "Images, with or without labels, into the lake."),
-        "train": Verb("train", "train", "The generalist: out-of-sample probabilities and embeddings."),
-        "lint": Verb("lint", "lint", "Every finding, by rule code, like a code linter."),
-        "review push": Verb("review", "push", "Choose what people should look at, as a batch."),
-        "review pull": Verb("review", "pull", "Take people's answers back."),
-        "review status": Verb("review", "status", "Batches, and how far they are answered."),
-        "commit": Verb("commit", "commit", "Answers become label decisions and a new version."),
-        "report": Verb("report", "report", "The audit as one self-contained HTML page."),
-        "export": Verb("export", "export", "The corrected dataset back out."),
+        "demo": Verb("demo.demo", "demo", "The whole loop on small real pictures, in about a minute."),
+        "ingest": Verb("ingest.ingest", "ingest", "Images, with or without labels, into the lake."),
+        "train": Verb("train.train", "train", "The generalist: out-of-sample probabilities and embeddings."),
+        "lint": Verb("lint.lint", "lint", "Every finding, by rule code, like a code linter."),
+        "review push": Verb("review.review", "push", "Choose what people should look at, as a batch."),
+        "review pull": Verb("review.review", "pull", "Take people's answers back."),
+        "review status": Verb("review.review", "status", "Batches, and how far they are answered."),
+        "commit": Verb("review.commit", "commit", "Answers become label decisions and a new version."),
+        "report": Verb("report.report", "report", "The audit as one self-contained HTML page."),
+        "export": Verb("export.export", "export", "The corrected dataset back out."),
     },
     "The history of labels": {
-        "log": Verb("history", "log", "Versions, newest first."),
-        "diff": Verb("history", "diff", "Labels that differ between two versions."),
-        "blame": Verb("history", "blame", "Everything that happened to one image's label."),
-        "revert": Verb("history", "revert", "Take a batch's decisions back."),
-        "classes list": Verb("classes", "list_classes", "The classes, and how many images bear each."),
+        "log": Verb("history.history", "log", "Versions, newest first."),
+        "diff": Verb("history.history", "diff", "Labels that differ between two versions."),
+        "blame": Verb("history.history", "blame", "Everything that happened to one image's label."),
+        "revert": Verb("history.history", "revert", "Take a batch's decisions back."),
+        "classes list": Verb("history.classes", "list_classes", "The classes, and how many images bear each."),
     },
     "Without a lake": {
         "label-issues": Verb(
             "label_issues", "label_issues", "The label audit for probabilities of a model of your own."
         ),
-        "rule": Verb("rule", "rule", "What a rule means, how it decides, what to do."),
-        "settings": Verb("settings", "settings", "A documented secondlook.toml with all defaults."),
-        "doctor": Verb("doctor", "doctor", "What is missing on this machine."),
+        "rule": Verb("lint.rule", "rule", "What a rule means, how it decides, what to do."),
+        "settings": Verb("terminal.settings", "settings", "A documented secondlook.toml with all defaults."),
+        "doctor": Verb("machine.doctor", "doctor", "What is missing on this machine."),
     },
     "Upkeep": {
-        "gc": Verb("gc", "gc", "Remove what no version needs any more."),
+        "gc": Verb("lake.gc", "gc", "Remove what no version needs any more."),
     },
 }
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from PIL import Image
 
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.store import Lake
 
 # A loaded machine is no failure: how long an example takes is not what a property is about.
 settings.register_profile("secondlook", deadline=None)
@@ -41,7 +41,7 @@ def shared_model() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def spark() -> Iterator[object]:
     """The one Spark session of the test process."""
-    from secondlook.jobs.spark import session
+    from secondlook.jobs.machine.spark import session
     from secondlook.pipeline.core.config import SparkSettings
 
     running = session(SparkSettings())

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from secondlook.jobs.cli import run
-from secondlook.jobs.digits import plant
+from secondlook.jobs.demo.digits import plant
 from secondlook.pipeline.core.seeds import generator
 
 README = Path(__file__).parents[2] / "README.md"

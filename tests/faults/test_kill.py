@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from secondlook.jobs import gc, ingest
+from secondlook.jobs.ingest import ingest
+from secondlook.jobs.lake import gc
+from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.sources import Source
-from secondlook.jobs.store import Lake
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.seeds import generator
 
@@ -26,10 +27,10 @@ Rows = dict[str, list[dict[str, Any]]]
 INGEST = """
 import os, signal, sys
 from datetime import UTC, datetime
-from secondlook.jobs import ingest
+from secondlook.jobs.ingest import ingest
 from secondlook.jobs.sources import Source
-from secondlook.jobs.spark import session
-from secondlook.jobs.store import Attempt, Lake
+from secondlook.jobs.machine.spark import session
+from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.pipeline.core.config import Settings
 
 where, source, labels, point = sys.argv[1:]

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from secondlook.jobs.records import rows
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.identity import content_id, sample_id
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -60,7 +60,7 @@ def filler(lake: Lake) -> Fill:
 @pytest.fixture
 def labels_of(lake: Lake) -> Callable[..., dict[str, str | None]]:
     """The labels that hold, by key: `labels_of(version=None)`."""
-    from secondlook.jobs import dataset
+    from secondlook.jobs.lake import dataset
 
     def read(version: str | int | None = None) -> dict[str, str | None]:
         table = dataset.samples(lake, lake.at(version))

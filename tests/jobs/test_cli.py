@@ -56,7 +56,7 @@ def test_a_mistyped_setting_names_the_file_the_field_and_the_near_one(
 
 
 def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    from secondlook.jobs import settings
+    from secondlook.jobs.terminal import settings
 
     def broken() -> None:
         raise ZeroDivisionError("no")

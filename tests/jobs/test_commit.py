@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from secondlook.jobs import commit, history, review
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.records import rows
-from secondlook.jobs.store import Lake
+from secondlook.jobs.history import history
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review import commit, review
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import ConflictError, UserError
 from secondlook.pipeline.core.identity import content_id

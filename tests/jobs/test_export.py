@@ -15,12 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from secondlook.jobs import commit, dataset, export, ingest, review
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.records import rows
+from secondlook.jobs.export import export
+from secondlook.jobs.ingest import ingest
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review import commit, review
 from secondlook.jobs.sources import Source
 from secondlook.jobs.sources.labels import Columns
-from secondlook.jobs.store import Lake
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import SecondlookError, UnavailableError, UserError
 from secondlook.pipeline.core.identity import content_id
@@ -191,7 +194,7 @@ def test_the_parquet_files_declare_their_features(lake: Lake, photos: list[Any],
 def test_a_large_split_is_sharded_and_its_row_groups_are_bounded(
     lake: Lake, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from secondlook.jobs import export_pictures
+    from secondlook.jobs.export import pictures as export_pictures
 
     monkeypatch.setattr(export_pictures, "ROW_GROUP_BYTES", 3000)
     monkeypatch.setattr(export_pictures, "SHARD_BYTES", 9000)
@@ -262,7 +265,7 @@ def test_of_copies_one_stays_and_of_a_leak_the_test_picture(lake: Lake, fill: Fi
 
 
 def test_of_many_copies_one_stays_though_a_finding_names_only_ten() -> None:
-    from secondlook.jobs.export import leave_out
+    from secondlook.jobs.export.export import leave_out
 
     keys = [f"{n:02}.png" for n in range(30)]
     splits = ["test" if n == 25 else "train" for n in range(30)]

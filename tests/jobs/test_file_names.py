@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from secondlook.jobs.file_names import escaped_first, picture_name, safe_name, suffix_of
+from secondlook.jobs.files.file_names import escaped_first, picture_name, safe_name, suffix_of
 
 
 @pytest.mark.parametrize("name", ["cat", "tabby cat", "日本", "émeu_2", "0", "a.b", "x-1", "R&D (old), #3"])

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from secondlook.jobs import gc
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake import gc
+from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import LakeSettings
 from tests.jobs.test_store import labels, write
 

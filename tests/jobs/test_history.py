@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from secondlook.jobs import classes, commit, history, review
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.store import Lake
+from secondlook.jobs.history import classes, history
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review import commit, review
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
@@ -127,7 +128,7 @@ def test_blame_names_who_when_and_why(fill: Fill, decide: Decide, call: Call) ->
 
 @pytest.mark.parametrize("first", ["labels", "findings"])
 def test_blame_finds_the_version_of_an_event_when_two_jobs_shared_a_number(lake: Lake, fill: Fill, first: str) -> None:
-    from secondlook.jobs.records import rows
+    from secondlook.jobs.lake.records import rows
 
     ids = fill(PICTURES)
     attempts = {"labels": lake.attempt("ingest", {"labels": 2}), "findings": lake.attempt("lint", {})}

@@ -15,10 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from secondlook.jobs import cli, dataset, ingest, ingest_spark
-from secondlook.jobs.records import rows
+from secondlook.jobs import cli
+from secondlook.jobs.ingest import ingest
+from secondlook.jobs.ingest import slices as ingest_spark
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake, images_by_content
 from secondlook.jobs.sources import Columns, Source
-from secondlook.jobs.store import Lake, images_by_content
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.decode_types import REASONS
 from secondlook.pipeline.core.errors import UnavailableError, UserError
@@ -392,9 +395,9 @@ def test_a_mistake_is_one_sentence_exit_2_and_no_lake(
 
 PHOTOGRAPHS = """
 import sys
-from secondlook.jobs import ingest
+from secondlook.jobs.ingest import ingest
 from secondlook.jobs.sources import Source
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import Settings
 lake = Lake(sys.argv[2], create=True)
 summary = ingest.run(lake, Settings(), None, Source(sys.argv[1]))

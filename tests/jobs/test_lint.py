@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secondlook.jobs import cli, dataset, lint
-from secondlook.jobs.records import rows
-from secondlook.jobs.store import Lake
+from secondlook.jobs import cli
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.lint import lint
 from secondlook.pipeline.core.config import LintSettings, Settings, Waiver
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
@@ -348,7 +350,7 @@ def test_pictures_without_fingerprints_still_have_labels_and_copies(
 def test_what_ingest_reads_is_linted(
     made: Callable[..., str], picture: Callable[..., bytes], tmp_path: Path, spark: Any
 ) -> None:
-    from secondlook.jobs import ingest
+    from secondlook.jobs.ingest import ingest
 
     copy = picture(1, 64, 64)
     pictures = {

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from secondlook.jobs import lint, report
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.records import rows
-from secondlook.jobs.report_facts import gather
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.lint import lint
+from secondlook.jobs.report import report
+from secondlook.jobs.report.facts import gather
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError

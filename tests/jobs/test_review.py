@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from secondlook.jobs import commit, queue, review
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.records import rows
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review import commit, queue, review
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import SecondlookError, UserError
 from secondlook.pipeline.core.identity import content_id
@@ -294,7 +294,7 @@ def test_classes_that_a_batch_offered_may_be_answered(lake: Lake, fill: Fill, tm
 
 
 def test_status_counts_asked_answered_decided_and_reverted(lake: Lake, fill: Fill, tmp_path: Path) -> None:
-    from secondlook.jobs import history
+    from secondlook.jobs.history import history
 
     fill([("a.png", None, b"1"), ("b.png", None, b"2"), ("c.png", None, b"3")], classes=["cat", "dog"])
     assert review.run_status(lake) == []

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from secondlook.jobs import cli, rules
+from secondlook.jobs import cli
+from secondlook.jobs.lint import rules
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.rules import Rule

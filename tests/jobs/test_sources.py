@@ -20,11 +20,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secondlook.jobs.lake.store import read_reference
 from secondlook.jobs.sources import Columns, Listing, Source, listing
 from secondlook.jobs.sources.listing import clean_label, is_found, place
 from secondlook.jobs.sources.read import Row, contents
 from secondlook.jobs.sources.references import _archive, reference
-from secondlook.jobs.store import read_reference
 from secondlook.pipeline.core.decode_types import Rejected
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 

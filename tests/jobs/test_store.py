@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pytest
 
-from secondlook.jobs.store import Attempt, Lake
+from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.pipeline.core.errors import ConflictError, UserError
 
 

@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image
 
-from secondlook.jobs import cli, dataset, features, scoring, train, training_set
-from secondlook.jobs.store import Lake
+from secondlook.jobs import cli
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.train import features, scoring, train, training_set
 from secondlook.pipeline.core.config import LintSettings, Settings, TrainSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
@@ -127,7 +129,7 @@ def test_a_copy_in_the_test_split_is_not_learned_from_either(lake: Lake, fill: F
 
 def test_copies_never_straddle_folds(lake: Lake, fill: Fill) -> None:
     """Two contents with equal hashes are one group; a chain of near ones is one group too."""
-    from secondlook.jobs.records import rows
+    from secondlook.jobs.lake.records import rows
 
     some = pictures(30)
     fill(some)

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from secondlook.jobs import gc
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake import gc
+from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import LakeSettings
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError
 from tests.jobs.test_store import labels, write
@@ -72,7 +72,7 @@ def test_versions_conflicts_and_gc_are_as_with_sqlite(shared_lake: Lake) -> None
 
 WRITER = """
 import sys
-from secondlook.jobs.store import Lake
+from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.errors import ConflictError
 from tests.jobs.test_store import write
 name, url, catalog, rounds = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])

@@ -1,0 +1,300 @@
+"""`secondlook log`, `diff`, `blame`, `revert`: the history of labels."""
+
+import csv
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import typer
+
+from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.terminal.console import finish, out, say
+from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.terminal.options import settings as read_settings
+from secondlook.labeling import history
+from secondlook.labeling.answers import Keys
+from secondlook.pipeline.core.errors import UserError, unknown
+
+NO_LABEL = "(none)"
+DIFF_COLUMNS = ("key", "old", "new", "source", "batch", "actor", "sample_id")
+
+
+# log
+
+
+def run_log(lake: Lake, *, limit: int | None = None) -> list[dict[str, Any]]:
+    """Versions, newest first: id, time (UTC, ISO 8601), job, change (a line), summary."""
+    versions = lake.versions.all()[::-1]
+    return [
+        {"id": v.id, "time": v.created, "job": v.job, "change": in_a_line(v.summary), "summary": dict(v.summary)}
+        for v in versions[:limit]
+    ]
+
+
+def in_a_line(summary: Mapping[str, Any]) -> str:
+    """A job's summary as one line: its counts that are not zero, its names, and what it lists."""
+    told = {name.replace("_", " "): value for name, value in summary.items() if name != "version"}
+    counts_first = sorted(told.items(), key=lambda pair: not isinstance(pair[1], int))
+    parts = [text for name, value in counts_first if (text := _told(name, value))]
+    return ", ".join(parts[:8]) or "nothing"
+
+
+def _told(name: str, value: Any) -> str:
+    if isinstance(value, bool) or not value:
+        return ""
+    match value:
+        case int():
+            text = f"{value:,} {name}"
+        case float():
+            text = f"{name} {value:.4g}"
+        case str():
+            text = f"{name} {value}"
+        case [*items] if all(isinstance(item, str) for item in items):
+            text = f"{name} {', '.join(items[:3])}" + (f" and {len(items) - 3} more" if len(items) > 3 else "")
+        case Mapping() if all(isinstance(n, int) for n in value.values()):
+            counts = sorted(value.items(), key=lambda pair: -pair[1])
+            text = f"{name} ({', '.join(f'{part} {n:,}' for part, n in counts[:4])}{' …' if len(counts) > 4 else ''})"
+        case _:
+            text = ""
+    return text
+
+
+def log(
+    limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the newest so many.")] = None,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Versions, newest first: number, time, job, and what changed in a line.
+
+    Any verb that reads the lake takes such a number as --as-of.
+
+    Example: secondlook log --limit 5
+    """
+    rows = run_log(Lake.open(read_settings(settings, lake).lake), limit=limit)
+
+    def lines() -> None:
+        width = max((len(row["job"]) for row in rows), default=0)
+        for row in rows:
+            text = f"{row['id']:>5}  {row['time'][:19].replace('T', ' ')}  {row['job']:<{width}}  {row['change']}"
+            out().print(text, markup=False)
+
+    finish({"versions": rows}, as_json=json, lines=lines)
+
+
+# diff
+
+
+def run_diff(lake: Lake, old: str | int, new: str | int) -> tuple[dict[str, Any], pa.Table]:
+    """What differs between the labels of two versions: a summary, and a row a sample (DIFF_COLUMNS), by key."""
+    before, after = lake.at(old), lake.at(new)
+    rows = history.diff(lake.read("labels", before), lake.read("labels", after))
+    newest = max(before, after, key=lambda version: version.id)
+    samples = lake.latest("samples", newest, ["sample_id", "key"])
+    keys = (
+        samples["key"]
+        .combine_chunks()
+        .take(pc.index_in(rows["sample_id"], value_set=samples["sample_id"].combine_chunks()).combine_chunks())
+    )
+    rows = rows.append_column("key", pc.coalesce(keys, rows["sample_id"].combine_chunks()))
+    rows = rows.select(list(DIFF_COLUMNS)).sort_by([("key", "ascending"), ("sample_id", "ascending")])
+    pairs = Counter(
+        f"{one or NO_LABEL} → {two or NO_LABEL}"
+        for one, two in zip(rows["old"].to_pylist(), rows["new"].to_pylist(), strict=True)
+    )
+    summary = {"from": before.id, "to": after.id, "differ": rows.num_rows, "pairs": dict(pairs.most_common())}
+    return summary, rows
+
+
+def diff(
+    old: Annotated[str, typer.Argument(metavar="A", help="A version: a number, head or head~N.")],
+    new: Annotated[str, typer.Argument(metavar="B", help="The version to compare it with.")] = "head",
+    style: Annotated[str, typer.Option("--format", metavar="text|csv", help="Lines for people, or a table.")] = "text",
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Labels that differ between two versions.
+
+    Each line names a picture, its label in A and in B, and where the new one comes from.
+
+    Example: secondlook diff head~1 head --format csv > changed.csv
+    """
+    if style not in {"text", "csv"}:
+        raise unknown("format", style, ["text", "csv"])
+    summary, rows = run_diff(Lake.open(read_settings(settings, lake).lake), old, new)
+    if style == "csv":
+        writer = csv.writer(sys.stdout, lineterminator="\n")
+        writer.writerow(DIFF_COLUMNS)
+        writer.writerows(tuple(row.values()) for row in rows.to_pylist())
+
+    def lines() -> None:
+        if style == "text":
+            for row in rows.to_pylist():
+                told = f"{row['key']}: {row['old'] or NO_LABEL} → {row['new'] or NO_LABEL}"
+                out().print(f"{told}  ({', '.join(filter(None, (row['source'], row['batch'])))})", markup=False)
+        say(f"{summary['differ']:,} labels differ between version {summary['from']} and {summary['to']}")
+
+    finish(summary, as_json=json, lines=lines)
+
+
+# blame
+
+
+def run_blame(lake: Lake, image: str, *, as_of: str | int | None = None) -> dict[str, Any]:
+    """All that happened to one image's label, in order; the image by key, unique end of a key, or sample_id."""
+    version = lake.at(as_of)
+    samples = lake.latest("samples", version, ["sample_id", "key"])
+    keys = samples["key"].to_pylist()
+    sample_id = Keys(keys, samples["sample_id"].to_pylist()).find(image)
+    events = history.of_sample(lake.read("labels", version, where=_is(sample_id)), sample_id)
+    by_seq = _versions_by_seq(lake)
+    position = samples["sample_id"].to_pylist().index(sample_id)
+    return {
+        "sample_id": sample_id,
+        "key": keys[position],
+        "events": [
+            {"version": by_seq.get(event.seq), "time": event.time.isoformat() if event.time else None}
+            | {name: getattr(event, name) for name in ("label", "source", "actor", "batch")}
+            | {"evidence": dict(event.evidence)}
+            for event in events
+        ],
+    }
+
+
+def _is(sample_id: str) -> Any:
+    from pyiceberg.expressions import EqualTo
+
+    return EqualTo("sample_id", sample_id)  # type: ignore[call-arg, arg-type]
+
+
+def _versions_by_seq(lake: Lake) -> dict[int, int]:
+    """Which version wrote the label events that carry a seq; those whose version has expired are not there."""
+    found: dict[int, int] = {}
+    before: Version | None = None
+    for version in lake.versions.all():
+        if version.tables.get("labels") != (before.tables.get("labels") if before else None):
+            found[version.seq] = version.id
+        before = version
+    return found
+
+
+def blame(
+    image: Annotated[str, typer.Argument(help="Key of the image, the end of it, or its sample_id.")],
+    as_of: AsOfOption = None,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Everything that happened to one image's label: who, when, in which batch, on what evidence.
+
+    Example: secondlook blame train/00042.jpg
+    """
+    summary = run_blame(Lake.open(read_settings(settings, lake).lake), image, as_of=as_of)
+
+    def lines() -> None:
+        out().print(summary["key"], markup=False, style="bold")
+        for event in summary["events"]:
+            out().print(_blame_line(event), markup=False)
+        if not summary["events"]:
+            out().print("  no label, and none before", markup=False)
+
+    finish(summary, as_json=json, lines=lines)
+
+
+def _blame_line(event: Mapping[str, Any]) -> str:
+    version = event["version"] if event["version"] is not None else "?"
+    parts = [f"  version {version}", (event["time"] or "")[:16].replace("T", " "), event["label"] or NO_LABEL]
+    by = f" by {event['actor']}" if event["actor"] else ""
+    parts.append(event["source"] + by + (f", batch {event['batch']}" if event["batch"] else ""))
+    return "  ".join([*parts, _evidence_line(event["evidence"])]).rstrip()
+
+
+def _evidence_line(evidence: Mapping[str, Any]) -> str:
+    parts = []
+    if "probability" in evidence:
+        parts.append(f"p={evidence['probability']:.2f}")
+    if evidence.get("votes"):
+        parts.append(", ".join(f"{vote['annotator']}: {vote['answer']}" for vote in evidence["votes"]))
+    if "spread_from_key" in evidence:
+        parts.append(f"equal to {evidence['spread_from_key']}")
+    if "reverts" in evidence:
+        parts.append(f"takes back {evidence['reverts']}")
+    return f"({'; '.join(parts)})" if parts else ""
+
+
+# revert
+
+
+def run_revert(lake: Lake, batch: str, *, actor: str = "revert", now: datetime | None = None) -> dict[str, Any]:
+    """Take a batch's decisions back where they are still the current ones.
+
+    Returns batch (of this revert, which can itself be reverted), reverts, reverted, unchanged (the batch had only
+    confirmed the label), kept, kept_keys (the first ten), already, and the version (None where nothing was reverted).
+    """
+    version = lake.at()
+    events = lake.read("labels", version)
+    decided = pc.unique(events["batch"]).drop_null().to_pylist()
+    if batch not in decided:
+        asked = pc.unique(lake.read("batches", version, ["batch"])["batch"]).to_pylist()
+        if batch in asked:
+            raise UserError(f"batch {batch!r} has no decisions yet, so there is nothing to revert")
+        raise unknown("batch", batch, decided)
+    back = history.revert(events, batch, actor=actor, now=now or datetime.now(UTC))
+    attempt = lake.attempt("revert", {"batch": batch, "labels": version.tables.get("labels")}, base=version)
+    name = f"revert-{attempt.seq}"
+    samples = lake.latest("samples", version, ["sample_id", "key"])
+    of_kept = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(back.kept[:10], pa.string())))
+    summary: dict[str, Any] = {
+        "reverts": batch,
+        "reverted": back.events.num_rows,
+        "unchanged": back.unchanged,
+        "kept": len(back.kept),
+        "kept_keys": sorted(of_kept["key"].to_pylist()),
+        "already": len(back.already),
+        "batch": name,
+        "version": None,
+    }
+    if not back.events.num_rows:
+        return summary | {"batch": None}
+    named = pa.array([name] * back.events.num_rows, pa.string())
+    attempt.append("labels", back.events.append_column("batch", named))
+    return summary | {"version": attempt.commit(summary).id}
+
+
+def told(summary: Mapping[str, Any]) -> str:
+    """What a revert did, in a sentence."""
+    parts = [f"{summary['reverted']} reverted"]
+    if summary["kept"]:
+        parts.append(f"{summary['kept']} kept because a later decision changed them")
+    if summary["already"]:
+        parts.append(f"{summary['already']} were taken back before")
+    made = f" (version {summary['version']}, batch {summary['batch']})" if summary["version"] else "; no version made"
+    return ", ".join(parts) + made
+
+
+def revert(
+    batch: Annotated[str, typer.Argument(help="The batch, as `secondlook review status` or `blame` names it.")],
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take a batch's decisions back.
+
+    Where a decision of the batch is still the current one, the label before it comes back, as an event of its own; what a later decision changed stays, and
+    is said. A revert can be reverted too.
+
+    Example: secondlook revert batch-12
+    """
+    summary = run_revert(Lake.open(read_settings(settings, lake).lake), batch)
+
+    def lines() -> None:
+        out().print(told(summary), markup=False)
+        for key in summary["kept_keys"]:
+            out().print(f"  kept: {key}", markup=False)
+
+    finish(summary, as_json=json, lines=lines)

@@ -1,0 +1,238 @@
+"""What an ingest compares: the listing with the lake, labels with earlier labels, contents with contents."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import fsspec
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyiceberg.expressions import EqualTo
+
+from secondlook.jobs.ingest.worker import SAMPLE, book_rows
+from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.sources.listing import ROW, Listing
+from secondlook.pipeline.core.classes import in_order
+from secondlook.pipeline.core.identity import sample_id
+from secondlook.pipeline.core.schemas import ATTRIBUTES, TABLES, TEXT
+
+DIGEST_ROWS = 1 << 16
+UNREADABLE = "unreadable"  # a disk or network may be back: these are tried again each time
+
+
+@dataclass(frozen=True)
+class Books:
+    """The listing against the lake.
+
+    `todo`: rows to read, in reading order, with the columns of a worker's slice and `group` (rows of one group are read
+    at once). `updated`: rows of `samples` for known pictures whose split or attributes are new. `labeled`: sample_id,
+    key and label of all listed pictures with a label that are not known as rejected. `known`: not read again.
+    `replaced`: read again since they changed. `digest`: identity of the listing.
+    """
+
+    todo: pa.Table
+    updated: pa.Table
+    labeled: pa.Table
+    known: int
+    replaced: int
+    digest: str
+
+
+def compare(lake: Lake, base: Version | None, listing: Listing, dataset: str, *, retry_rejects: bool) -> Books:
+    """What of the listing the lake knows: by key, size and time of change."""
+    rows = listing.rows
+    ids = pa.array([sample_id(dataset, key) for key in rows["key"].to_pylist()], TEXT)
+    rows = rows.append_column("sample_id", ids)
+    mine = EqualTo("dataset", dataset)  # type: ignore[call-arg, arg-type]
+    columns = ["sample_id", "content_id", "size_bytes", "modified_us", "split", "attributes", "seq"]
+    samples = lake.latest("samples", base, columns, mine)
+    rejects = lake.latest("rejects", base, ["sample_id", "reason", "size_bytes", "modified_us", "seq"], mine)
+    sample = samples.filter(pc.is_valid(samples["content_id"]))
+    reject = rejects.filter(pc.is_valid(rejects["reason"]))
+    as_sample, as_reject = _position(ids, sample), _position(ids, reject)
+    same_sample = _same(rows, sample, as_sample)
+    same_reject = _same(rows, reject, as_reject)
+    reason = reject["reason"].combine_chunks().take(as_reject)
+    tried_again = pc.or_(pc.equal(reason, UNREADABLE).fill_null(False), pa.scalar(retry_rejects))
+    known = pc.or_(same_sample, pc.and_(same_reject, pc.invert(tried_again)))
+    was = pc.coalesce(pc.if_else(pc.is_valid(as_sample), SAMPLE, None).cast(TEXT), reason, pa.scalar("", TEXT))
+    todo = _remembering(rows, sample, as_sample).append_column("was", was)
+    todo = todo.append_column("unchanged", same_reject).filter(pc.invert(known))
+    todo = todo.append_column("group", _groups(todo))
+    todo = todo.sort_by([("where", "ascending"), ("offset", "ascending"), ("key", "ascending")])
+    labeled = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.invert(pc.and_(known, pc.invert(same_sample)))))
+    return Books(
+        todo=todo,
+        updated=_updated(listing.url, dataset, rows, sample, pc.if_else(same_sample, as_sample, None)),
+        labeled=labeled.select(["sample_id", "key", "label"]),
+        known=pc.sum(known).as_py() or 0,
+        replaced=pc.sum(pc.and_(pc.is_valid(as_sample), pc.invert(same_sample))).as_py() or 0,
+        digest=_digest(rows),
+    )
+
+
+def _position(ids: pa.Array, known: pa.Table) -> pa.Array:
+    return pc.index_in(ids, value_set=known["sample_id"].combine_chunks())
+
+
+def _same(rows: pa.Table, known: pa.Table, position: pa.Array) -> pa.Array:
+    """Whether size and time are those of the known row at `position`; false where there is none."""
+    same = pc.is_valid(position)
+    for column in ("size_bytes", "modified_us"):
+        before = known[column].combine_chunks().take(position)
+        same = pc.and_(same, pc.equal(rows[column].combine_chunks(), before).fill_null(False))
+    return same
+
+
+def _remembering(rows: pa.Table, sample: pa.Table, position: pa.Array) -> pa.Table:
+    """Rows whose source says nothing of split or attributes keep those that the lake has of them."""
+    for column, empty in (("split", pa.array([""], TEXT)), ("attributes", pa.array([[]], ATTRIBUTES))):
+        now, before = rows[column].combine_chunks(), sample[column].combine_chunks()
+        n = rows.num_rows
+        # What the source says stands first in a long list, what the lake has second, nothing last: one `take` chooses.
+        chosen = pc.coalesce(
+            pc.if_else(pc.is_valid(now), pa.array(range(n), pa.int64()), None),
+            pc.add(position.cast(pa.int64()), n),
+            pa.scalar(n + len(before), pa.int64()),
+        )
+        rows = _with(rows, column, pa.concat_arrays([now, before, empty]).take(chosen))
+    return rows
+
+
+def _with(rows: pa.Table, column: str, values: pa.Array) -> pa.Table:
+    return rows.set_column(rows.column_names.index(column), column, values)
+
+
+def _updated(source: str, dataset: str, rows: pa.Table, sample: pa.Table, position: pa.Array) -> pa.Table:
+    here = pc.is_valid(position)
+    known, position = rows.filter(here), position.drop_null()
+    told, before = _remembering(known, sample, position), sample.take(position)
+    both = [table[column].to_pylist() for column in ("split", "attributes") for table in (told, before)]
+    changed = [
+        split != old_split or dict(attributes) != dict(old_attributes or [])
+        for split, old_split, attributes, old_attributes in zip(*both, strict=True)
+    ]
+    chosen = pa.array(changed, pa.bool_())
+    if not any(changed):
+        return TABLES["samples"].schema.empty_table()
+    contents = before["content_id"].filter(chosen).to_pylist()
+    return book_rows("samples", told.filter(chosen), 0, dataset, source, {"content_id": contents})
+
+
+def _groups(rows: pa.Table) -> pa.Array:
+    """Rows of a Parquet file that are read at once: those of a row group."""
+    names = zip(*(rows[column].to_pylist() for column in ("where", "member", "how")), strict=True)
+    return pa.array([f"{where!r} {member.split(' ')[0]}" if how == ROW else None for where, member, how in names], TEXT)
+
+
+def _digest(rows: pa.Table) -> str:
+    columns = rows.select(["key", "size_bytes", "modified_us", "split", "label", "attributes"]).combine_chunks()
+    hashed = hashlib.blake2b(digest_size=16)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, columns.schema) as stream:
+        stream.write_table(columns, max_chunksize=DIGEST_ROWS)
+    hashed.update(sink.getvalue())
+    return hashed.hexdigest()
+
+
+@dataclass(frozen=True)
+class LabelEvents:
+    """New rows of `labels`; `kept`: reviews that stand against an unchanged label of the source; `overruled`: reviews
+    that give way to a label that the source has changed; `names`: all classes that the source's pictures bear."""
+
+    rows: pa.Table
+    kept: int
+    overruled: int
+    names: list[str]
+
+
+def label_events(
+    lake: Lake, base: Version | None, books: Books, rejected: set[str], actor: str, now: datetime
+) -> LabelEvents:
+    """An event for each label that is new, or is not what the source said before."""
+    labeled = books.labeled
+    if rejected:
+        labeled = labeled.filter(pc.invert(pc.is_in(labeled["sample_id"], value_set=pa.array(sorted(rejected), TEXT))))
+    said = lake.latest("labels", base, ["sample_id", "label"], EqualTo("source", "ingest"))  # type: ignore[call-arg, arg-type]
+    held = lake.latest("labels", base, ["sample_id", "label", "source"])
+    ids = labeled["sample_id"].combine_chunks()
+    label = labeled["label"].combine_chunks()
+    before = said["label"].combine_chunks().take(_position(ids, said))
+    at = _position(ids, held)
+    holding = held["label"].combine_chunks().take(at)
+    by_people = pc.and_(
+        pc.is_valid(at), pc.not_equal(held["source"].combine_chunks().take(at), "ingest").fill_null(False)
+    )
+    differs = pc.invert(pc.equal(holding, label).fill_null(False))
+    new = pc.invert(pc.equal(before, label).fill_null(False))
+    reviewed = pc.and_(by_people, differs)
+    chosen = labeled.filter(new)
+    n = chosen.num_rows
+    rows = pa.table(
+        {
+            "sample_id": chosen["sample_id"],
+            "label": chosen["label"],
+            "source": pa.array(["ingest"] * n, TEXT),
+            "actor": pa.array([actor] * n, TEXT),
+            "time": pa.array([now] * n, TABLES["labels"].schema.field("time").type),
+            "batch": pa.nulls(n, TEXT),
+            "evidence": pa.nulls(n, TEXT),
+        }
+    )
+    return LabelEvents(
+        rows=rows,
+        kept=pc.sum(pc.and_(reviewed, pc.invert(new))).as_py() or 0,
+        overruled=pc.sum(pc.and_(reviewed, new)).as_py() or 0,
+        names=pc.unique(label).to_pylist(),
+    )
+
+
+def new_classes(
+    lake: Lake, base: Version | None, declared: Sequence[str], events: LabelEvents, now: datetime
+) -> pa.Table:
+    """Events that add the classes which the lake has not seen."""
+    before = set(lake.latest("classes", base, ["name"])["name"].to_pylist())
+    names = in_order({*declared, *events.names} - before)
+    n = len(names)
+    return pa.table(
+        {
+            "name": pa.array(names, TEXT),
+            "event": pa.array(["added"] * n, TEXT),
+            "into": pa.nulls(n, TEXT),
+            "actor": pa.array(["ingest"] * n, TEXT),
+            "time": pa.array([now] * n, TABLES["classes"].schema.field("time").type),
+        }
+    )
+
+
+def repeated(lake: Lake, base: Version | None, files: Sequence[tuple[str, int]]) -> list[list[str]]:
+    """For each file of fingerprints (URL, number of rows) the contents that the lake or an earlier file has."""
+    columns = []
+    for url, _ in files:
+        with fsspec.open(url, "rb") as stream:
+            columns.append(pq.read_table(stream, columns=["content_id"])["content_id"].combine_chunks())
+    if not columns:
+        return []
+    ids = pa.concat_arrays(columns)
+    in_lake = pc.is_in(ids, value_set=lake.read("fingerprints", base, ["content_id"])["content_id"].combine_chunks())
+    # index_in gives the first of equal values; a row that is not its own first is a repetition.
+    first = pc.index_in(ids, value_set=pc.unique(ids))
+    later = pa.array(_later(first.to_numpy()), pa.bool_())
+    drop = pc.or_(in_lake, later)
+    result, start = [], 0
+    for _, n in files:
+        result.append(ids.slice(start, n).filter(drop.slice(start, n)).to_pylist())
+        start += n
+    return result
+
+
+def _later(codes: Any) -> Any:
+    """Which elements have an equal one before them."""
+    import numpy as np
+
+    later = np.ones(len(codes), dtype=bool)
+    later[np.unique(codes, return_index=True)[1]] = False
+    return later

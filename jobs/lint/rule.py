@@ -1,0 +1,67 @@
+"""`secondlook rule`: what the rules of lint mean."""
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+from secondlook.jobs.lint import rules
+from secondlook.jobs.terminal.console import finish, out
+from secondlook.jobs.terminal.options import JsonOption
+from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.rules import Rule
+
+
+def rule(
+    code: Annotated[
+        str | None, typer.Argument(metavar="CODE", help="Code of a rule; without one, all are listed.")
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="All rules as a page of Markdown.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What a rule means, how it decides, where it comes from, and what to do about a finding.
+
+    ```
+    secondlook rule           all rules in a list
+    secondlook rule SL101     one of them in full
+    ```
+    """
+    if markdown:
+        if code or as_json:
+            raise UserError("--markdown prints the page of all rules; leave CODE and --json away")
+        out().print(rules.markdown(), markup=False, end="")
+    elif code is None:
+        everything = {one.code: one.name for one in rules.RULES.values()}
+        finish({"rules": everything}, as_json=as_json, lines=_list)
+    else:
+        one = rules.rule(code)
+        finish(dataclasses.asdict(one), as_json=as_json, lines=lambda: _show(one))
+
+
+def _list() -> None:
+    console = out()
+    family = ""
+    for one in rules.RULES.values():
+        if one.code[:3] != family:
+            family = one.code[:3]
+            console.print(f"{family}  {rules.FAMILIES[family]}", style="bold")
+        console.print(f"  [cyan]{one.code}[/]  [bold]{one.name}[/]  [dim]{one.what}[/]")
+    console.print("\n`secondlook rule CODE` explains one.")
+
+
+def _show(one: Rule) -> None:
+    console = out()
+    console.print(f"[bold cyan]{one.code}[/] [bold]{one.name}[/]")
+    console.print(one.what, markup=False)
+    for title, text in (
+        ("Why", one.why),
+        ("How it decides", one.how),
+        ("What to do", one.todo),
+        ("Source", one.source),
+    ):
+        console.print(f"\n[bold]{title}[/]")
+        console.print(text, markup=False)
+    if one.thresholds:
+        console.print("\n[bold]Thresholds[/]  (of \\[lint] in secondlook.toml)")
+        for name in one.thresholds:
+            console.print(f"  {name} = {rules.default(name)}", markup=False)

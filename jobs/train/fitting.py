@@ -1,0 +1,111 @@
+"""The two kinds of generalist, fitted on what the lake holds: heads on a frozen backbone, or small nets from scratch."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.jobs.lake.store import Attempt, Version
+from secondlook.jobs.terminal import console
+from secondlook.jobs.train import features
+from secondlook.jobs.train.training_set import TrainingSet
+from secondlook.pipeline.core.config import Settings, TrainSettings
+
+Reals = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a backbone gives: for N contents probabilities (N, K) before calibration and which label was learned from
+    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts."""
+
+    probs: Reals
+    folds: Ints
+    learned: Flags
+    readable: Flags
+    model: Any
+    embedder: str
+    facts: dict[str, Any]
+    seconds: dict[str, float]
+    embedded: dict[str, int]
+
+
+def _folds(data: TrainingSet, readable: Flags, wanted: TrainSettings) -> Ints:
+    """(N,) fold of each content that is fitted on, -1 of all others."""
+    from secondlook.pipeline.core.seeds import generator
+    from secondlook.pipeline.learn.crossfit import assign_folds
+
+    rows = np.flatnonzero((data.labels >= 0) & readable)
+    folds = np.full(len(data.labels), -1, np.int64)
+    folds[rows] = assign_folds(data.labels[rows], data.groups[rows], wanted.folds, generator(wanted.seed, "folds"))
+    return folds
+
+
+def fit_frozen(
+    attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
+) -> Fitted:
+    """Vectors of a frozen backbone, computed once for a content, and the ensemble of heads on them."""
+    from secondlook.pipeline.learn import backbones, ensemble, generalist, heads
+
+    wanted = settings.train
+    backbone = backbones.load(wanted.backbone, wanted.image_px or generalist.default_px(wanted.backbone), where)
+    vectors, readable, embedded = features.embed(
+        attempt, version, data.content_ids, backbone, wanted.batch, settings.ingest
+    )
+    start = time.monotonic()
+    folds = _folds(data, readable, wanted)
+    space = heads.fit_space(vectors[readable] if not readable.all() else vectors)
+    seen = space.see(vectors)
+    with console.progress("fitting heads", ensemble.work(folds, wanted.refits), "steps of pictures") as advance:
+        result = ensemble.cross_fit(
+            space, seen, data.labels, folds, len(data.classes),
+            refits=wanted.refits, seed=wanted.seed, where=where, advance=advance,
+        )  # fmt: skip
+    unseen = np.flatnonzero(folds < 0)
+    result.probs[unseen] = result.ensemble.probs(seen, unseen)
+    folder = Path(wanted.backbone).expanduser()
+    facts = {
+        "backbone": wanted.backbone,
+        "folder": str(folder.resolve()) if folder.is_dir() else "",
+        "image_px": backbone.image_px,
+    }
+    seconds = {"embedding": embedded.pop("seconds"), "fitting": time.monotonic() - start}
+    return Fitted(
+        result.probs, folds, result.learned, readable, result.ensemble, backbone.embedder, facts, seconds, embedded
+    )
+
+
+def fit_small(
+    attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
+) -> Fitted:
+    """Small nets from scratch: one a fold, and one of all labels whose last layer but one is the embedding."""
+    from secondlook.pipeline.learn import generalist, small_net
+
+    wanted = settings.train
+    start = time.monotonic()
+    side_px = max(wanted.image_px or generalist.default_px("small"), small_net.MIN_PX)
+    pixels, readable = features.pixels(attempt.lake, version, data.content_ids, side_px, settings.ingest)
+    seconds = {"reading pictures": time.monotonic() - start}
+    start = time.monotonic()
+    folds = _folds(data, readable, wanted)
+    total = small_net.work(folds, wanted.refits, wanted.epochs)
+    with console.progress("fitting", total, "steps of pictures") as advance:
+        result = small_net.cross_fit(
+            pixels, data.labels, folds, len(data.classes),
+            refits=wanted.refits, epochs=wanted.epochs, batch=wanted.batch, seed=wanted.seed, where=where,
+            advance=advance,
+        )  # fmt: skip
+    unseen = np.flatnonzero(folds < 0)
+    result.probs[unseen] = result.model.probs(pixels[unseen], where)
+    vectors, _ = small_net.ask(pixels, result.model.whole, where)
+    rows = np.flatnonzero(readable)
+    attempt.add_files("embeddings", features.write_embeddings(attempt, name, data.content_ids, vectors, rows.tolist()))
+    seconds["fitting"] = time.monotonic() - start
+    facts = {"backbone": generalist.SMALL, "folder": "", "image_px": side_px}
+    embedded = {"computed": len(rows), "reused": 0}
+    return Fitted(result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded)

@@ -1,0 +1,304 @@
+"""`secondlook train`: the generalist, cross-fitted, so that every probability that the audit uses is out of sample."""
+
+import dataclasses
+import json as json_format
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import numpy.typing as npt
+import typer
+
+from secondlook.jobs.terminal import console
+from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.terminal.options import settings as settings_of
+from secondlook.pipeline.core.config import Settings
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from secondlook.jobs.lake.store import Attempt, Lake, Version
+    from secondlook.jobs.train.fitting import Fitted
+    from secondlook.jobs.train.training_set import TrainingSet
+
+Reals = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+# What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
+READS = ("samples", "labels", "classes", "images", "fingerprints")
+FILES = ("weights.safetensors", "model.json")
+
+
+def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:
+    """Train on a version of the lake; returns the summary that --json prints.
+
+    Writes `models`, `predictions`, `embeddings` and the weights below `models/` in the lake, as one new version; none
+    where the same version was trained on with the same settings before. Raises UserError where there is too little to
+    learn from or no such backbone, UnavailableError where the hub does not answer.
+    """
+    from secondlook.pipeline.learn import torch_setup
+
+    version = lake.at(as_of)
+    inputs = inputs_of(settings, version)
+    done = lake.find("train", inputs)
+    if done is not None:
+        console.say(f"nothing to do: version {done.id} was trained on this with these settings")
+        return dict(done.summary)
+    wanted = settings.train
+    where = torch_setup.device(wanted.device)
+    with torch_setup.threads(wanted.threads) as n_threads:
+        return _train(lake, settings, version, inputs, where, n_threads)
+
+
+def inputs_of(settings: Settings, version: "Version") -> dict[str, Any]:
+    """All that determines what a training writes."""
+    chosen = dataclasses.asdict(settings.train)
+    del chosen["threads"]
+    if settings.train.backbone != "small":
+        del chosen["epochs"]
+        folder = Path(settings.train.backbone).expanduser()
+        if folder.is_dir():  # other weights may lie there one day
+            facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
+            chosen["files"] = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]
+    near = [settings.lint.near_bits, settings.lint.near_confirm_bits, settings.lint.entropy]
+    return {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
+
+
+def _train(
+    lake: "Lake", settings: Settings, version: "Version", inputs: dict[str, Any], where: Any, n_threads: int
+) -> dict[str, Any]:
+    from secondlook.jobs.lake.store import digest
+    from secondlook.jobs.train import fitting, training_set
+
+    start = time.monotonic()
+    wanted = settings.train
+    data = training_set.load(lake, version, settings.lint, wanted.folds)
+    seconds = {"reading": time.monotonic() - start}
+    attempt = lake.attempt("train", inputs)
+    name = f"generalist-{digest(inputs)[:12]}"
+    n_labeled = int((data.labels >= 0).sum())
+    console.say(
+        f"{len(data.content_ids):,} pictures, {n_labeled:,} with a label to learn from, {len(data.classes)} classes; "
+        f"{wanted.folds} folds, on {where.type}"
+    )
+    fit = fitting.fit_small if wanted.backbone == "small" else fitting.fit_frozen
+    fitted = fit(attempt, settings, version, data, name, where)
+    start = time.monotonic()
+    probs, temperature = _calibrated(data, fitted)
+    metrics = _metrics(data, fitted, probs, temperature)
+    path = f"models/{name}/{attempt.id[:12]}"
+    _store(lake, path, fitted, data, temperature)
+    rows = np.flatnonzero(fitted.readable)
+    _predictions(attempt, data, name, probs, fitted.folds, rows, wanted.top_k)
+    seconds |= fitted.seconds | {"calibrating and writing": time.monotonic() - start}
+    metrics |= {
+        "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+        "seed": wanted.seed,
+        "device": where.type,
+        "threads": n_threads,
+    }
+    attempt.append("models", _model_row(name, settings, data, path, metrics, fitted.embedder))
+    summary = {
+        "model": name,
+        "backbone": wanted.backbone,
+        "embedder": fitted.embedder,
+        "read_version": version.id,
+        "embeddings_computed": fitted.embedded["computed"],
+        "embeddings_reused": fitted.embedded["reused"],
+        **metrics,
+    }
+    return _committed(attempt, version, summary)
+
+
+def _committed(attempt: "Attempt", version: "Version", summary: dict[str, Any]) -> dict[str, Any]:
+    from secondlook.jobs.machine.provenance import commit, machine
+
+    summary["version"] = (attempt.base.id if attempt.base else 0) + 1
+    made = attempt.commit(summary, {"read": version.id, "machine": machine(), "commit": commit()})
+    return dict(made.summary) | {"version": made.id}
+
+
+def _calibrated(data: "TrainingSet", fitted: "Fitted") -> tuple[Reals, float]:
+    from secondlook.pipeline.learn.calibration import cross_fit_temperature
+
+    return cross_fit_temperature(np.where(fitted.folds >= 0, data.labels, -1), fitted.probs, fitted.folds)
+
+
+def _metrics(data: "TrainingSet", fitted: "Fitted", probs: Reals, temperature: float) -> dict[str, Any]:
+    """What was measured, with n and intervals; see docs/guide/training.md for what each figure means."""
+    from secondlook.pipeline.learn.calibration import expected_calibration_error, nll
+
+    rows = np.flatnonzero(fitted.folds >= 0)
+    labels = data.labels[rows]
+    right = probs.argmax(axis=1)
+    return {
+        "n": len(rows),
+        "contents": len(data.content_ids),
+        "unlabeled": int(((data.labels < 0) & ~data.held_out).sum()),
+        "held_out": int(data.held_out.sum()),
+        "unreadable": int((~fitted.readable).sum()),
+        "labels_level": data.level,
+        "learned_from": int(fitted.learned.sum()),
+        "classes": len(data.classes),
+        "folds": len(np.unique(fitted.folds[rows])),
+        "accuracy_given": _share(int((right[rows] == labels).sum()), len(rows)),
+        "accuracy_by_split": _by_split(data, fitted.readable, right),
+        "leaked": int(data.leaked.sum()),
+        "ece_before": round(expected_calibration_error(labels, fitted.probs[rows]), 4),
+        "ece_after": round(expected_calibration_error(labels, probs[rows]), 4),
+        "nll_before": round(nll(labels, fitted.probs[rows]), 4),
+        "nll_after": round(nll(labels, probs[rows]), 4),
+        "temperature": round(temperature, 4),
+    }
+
+
+def _share(k: int, n: int) -> dict[str, Any]:
+    from secondlook.pipeline.core.statistics import share
+
+    found = share(k, n)
+    interval = [round(found.interval.low, 4), round(found.interval.high, 4)]
+    return {"value": round(found.value, 4) if n else None, "n": n, "interval": interval}
+
+
+def _by_split(data: "TrainingSet", readable: Flags, right: Ints) -> dict[str, Any]:
+    """Agreement of out-of-sample predictions with the given labels of each split's samples, without leaked ones."""
+    splits = np.array(data.sample_split)
+    usable = (data.sample_label >= 0) & (readable & ~data.leaked)[data.sample_content]
+    shares = {}
+    for split in sorted(set(data.sample_split)):
+        rows = usable & (splits == split)
+        hits = right[data.sample_content[rows]] == data.sample_label[rows]
+        if rows.any():
+            shares[split] = _share(int(hits.sum()), int(rows.sum()))
+    return shares
+
+
+def _store(lake: "Lake", path: str, fitted: "Fitted", data: "TrainingSet", temperature: float) -> None:
+    from safetensors.numpy import save
+
+    from secondlook.pipeline.learn import generalist
+
+    folder = lake.folder(*path.split("/"))
+    facts = {
+        "format": generalist.FORMAT,
+        "embedder": fitted.embedder,
+        "classes": data.classes,
+        **fitted.facts,
+    }
+    arrays = {key: np.ascontiguousarray(value) for key, value in generalist.stored(fitted.model, temperature).items()}
+    for file, data_bytes in zip(FILES, (save(arrays), json_format.dumps(facts, indent=1).encode()), strict=True):
+        with lake.fs.open(f"{folder}/{file}", "wb") as stream:
+            stream.write(data_bytes)
+
+
+def _predictions(
+    attempt: "Attempt", data: "TrainingSet", name: str, probs: Reals, folds: Ints, rows: Ints, k: int
+) -> None:
+    from secondlook.jobs.train.features import prediction_rows
+
+    ids = [data.content_ids[i] for i in rows]
+    attempt.append("predictions", prediction_rows(attempt.seq, ids, name, probs[rows], k, folds[rows]))
+
+
+def _model_row(
+    name: str, settings: Settings, data: "TrainingSet", path: str, metrics: dict[str, Any], embedder: str
+) -> "pa.Table":
+    import pyarrow as pa
+
+    from secondlook.pipeline.core.schemas import TABLES
+
+    row = {
+        "model": name,
+        "kind": "generalist",
+        "backbone": settings.train.backbone,
+        "classes": data.classes,
+        "path": path,
+        "settings": json_format.dumps(dataclasses.asdict(settings.train), sort_keys=True),
+        "metrics": json_format.dumps(metrics, sort_keys=True),
+        "embedder": embedder,
+    }
+    return pa.Table.from_pylist([row], TABLES["models"].schema)
+
+
+# The verb
+
+
+def train(
+    backbone: Annotated[
+        str | None,
+        typer.Option(
+            metavar="small|NAME|DIR",
+            help="A small net from scratch, or a transformers image model of the hub or a local folder, kept frozen.",
+        ),
+    ] = None,
+    image_px: Annotated[
+        int | None, typer.Option(metavar="PIXELS", help="Side that pictures are resized to. Default: 128, small: 32.")
+    ] = None,
+    folds: Annotated[int | None, typer.Option(metavar="K", help="Folds of the cross-fitting. Default: 5.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the data for `small`.")] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of folds, weights and order.")] = None,
+    score_only: Annotated[
+        bool, typer.Option("--score-only", help="Fit nothing: score, with Spark, pictures that the model has not seen.")
+    ] = False,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    as_of: AsOfOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Train the generalist: probabilities and an embedding for every picture, out of sample where there is a label.
+
+    The labeled pictures are cut into folds that keep copies together; each fold is judged by a model that has not seen
+    it. Then again, learning only from labels that held up. Pictures in the split `test` are never learned from.
+    Embeddings by a frozen backbone are computed once and kept: training again after a review takes only the heads.
+
+    Use `small` (the default) for pictures of up to some 64 pixels, a pretrained backbone for photographs.
+
+    After more pictures came in, `--score-only` gives them probabilities by the stored model, in minutes for millions.
+
+    Example: secondlook train --backbone google/mobilenet_v2_1.0_224 --image-px 128
+    """
+    from secondlook.jobs.lake.store import Lake
+
+    given = {"backbone": backbone, "image_px": image_px, "folds": folds, "epochs": epochs, "seed": seed}
+    options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    chosen = settings_of(settings, lake)
+    opened = Lake.open(chosen.lake)
+    if score_only:
+        _score_only(opened, chosen, options, as_of, json=json)
+        return
+    chosen = dataclasses.replace(chosen, train=dataclasses.replace(chosen.train, **options))
+    summary = run(opened, chosen, as_of=as_of)
+    console.finish(summary, as_json=json, lines=lambda: _print(summary))
+
+
+def _score_only(lake: "Lake", settings: Settings, options: dict[str, Any], as_of: str | None, *, json: bool) -> None:
+    from secondlook.jobs.train import scoring
+    from secondlook.pipeline.core.errors import UserError
+
+    if options:
+        named = ", ".join(f"--{name.replace('_', '-')}" for name in options)
+        raise UserError(f"--score-only uses the stored model as it is; leave out {named}")
+    summary = scoring.run(lake, settings, as_of=as_of)
+    lines = f"{summary['scored']:,} pictures scored by {summary['model']} (version {summary['version']})"
+    console.finish(summary, as_json=json, lines=lambda: console.out().print(lines, markup=False))
+
+
+def _print(summary: dict[str, Any]) -> None:
+    out = console.out()
+    given = summary["accuracy_given"]
+    low, high = (100 * bound for bound in given["interval"])
+    out.print(f"{summary['model']}: {summary['classes']} classes, {summary['n']:,} labels in {summary['folds']} folds")
+    out.print(
+        f"agrees with {100 * given['value']:.1f} % of the given labels, out of sample ({low:.1f} to {high:.1f} %)"
+    )
+    for split, share in summary["accuracy_by_split"].items():
+        if split:
+            out.print(f"  {split}: {100 * share['value']:.1f} % of {share['n']:,}", markup=False)
+    out.print(f"calibration error {summary['ece_before']:.3f}, after temperature scaling {summary['ece_after']:.3f}")
+    reused = summary["embeddings_reused"]
+    out.print(
+        f"embeddings: {summary['embeddings_computed']:,} computed" + (f", {reused:,} used again" if reused else "")
+    )
+    out.print(f"version {summary['version']}; next: secondlook lint")
