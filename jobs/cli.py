@@ -51,7 +51,7 @@ VERBS: dict[str, dict[str, Verb]] = {
     },
     "Without a lake": {
         "label-issues": Verb(
-            "label_issues", "label_issues", "The label audit for probabilities of a model of your own."
+            "label_issues.label_issues", "label_issues", "The label audit for probabilities of a model of your own."
         ),
         "rule": Verb("lint.rule", "rule", "What a rule means, how it decides, what to do."),
         "settings": Verb("terminal.settings", "settings", "A documented secondlook.toml with all defaults."),
