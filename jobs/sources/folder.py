@@ -1,8 +1,10 @@
 """Files below a folder: class folders, or a flat folder whose labels come from a table or from people."""
 
 import contextlib
+import errno
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +18,7 @@ from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 # How file systems of fsspec call the time of the last change.
 TIMES = ("mtime", "LastModified", "last_modified", "updated", "modificationTime", "created")
+GONE = (errno.ENOENT, errno.ELOOP)  # a link to nowhere or to itself, a file that was removed while we list
 
 
 @dataclass(frozen=True, slots=True)  # there may be millions
@@ -78,9 +81,8 @@ class Place:
         if not self.local:
             yield from self._remote_files()
             return
-        for path, entry in _walk(self.path, skip):
-            facts = entry.stat()
-            yield File(as_text(path), os.fsencode(entry.path), facts.st_size, facts.st_mtime_ns // 1000)
+        for key, path, facts in _walk(self.path, skip):
+            yield File(as_text(key), os.fsencode(path), facts.st_size, facts.st_mtime_ns // 1000)
 
     def _remote_files(self) -> Iterator[File]:
         root = self.path.rstrip("/") + "/"
@@ -107,8 +109,8 @@ def opened(where: bytes) -> Iterator[Any]:
             yield stream
 
 
-def _walk(root: str, skip: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
-    """(path below the root, entry) of every regular file; linked folders are followed, each once."""
+def _walk(root: str, skip: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """(path below the root, path, facts) of every regular file; linked folders are followed, each once."""
     visited: set[tuple[int, int]] = set()
     folders = [(root, "")]
     while folders:
@@ -125,10 +127,16 @@ def _walk(root: str, skip: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         for entry in inside:
             if entry.name.startswith(".") or entry.name in HIDDEN:
                 continue
-            if entry.is_dir():
+            try:
+                facts = entry.stat()
+            except OSError as problem:
+                if problem.errno in GONE:
+                    continue
+                raise UserError(f"{as_text(entry.path)} can't be looked at: {problem.strerror}") from None
+            if stat.S_ISDIR(facts.st_mode):
                 folders.append((entry.path, f"{below}{entry.name}/"))
-            elif entry.is_file():
-                yield below + entry.name, entry
+            elif stat.S_ISREG(facts.st_mode):
+                yield below + entry.name, entry.path, facts
 
 
 def _time_us(info: dict[str, Any]) -> int:

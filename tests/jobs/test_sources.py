@@ -119,6 +119,7 @@ def test_found_is_every_regular_file_but_documents_hidden_files_and_what_is_no_f
     (tmp_path / "gone.jpg").symlink_to(tmp_path / "nowhere")
     (tmp_path / "linked.jpg").symlink_to(tmp_path / "a.jpg")
     (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "itself").symlink_to("itself")
     found = listing(Source(str(tmp_path)))
     assert found.rows["key"].to_pylist() == ["a.jpg", "b.unknown", "c.JPEG", "linked.jpg", "noending"]
 
