@@ -44,7 +44,7 @@ types: $(DEV_READY)
 	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling
 
 soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
-	$(BIN)/python -m pytest -m soak
+	SECONDLOOK_SOAK=docs/results/soak.json $(BIN)/python -m pytest -m soak
 
 peers: ## CleanVision and imagededup (both Apache-2.0) in .venv-peers, for benchmarks/ingest.py
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers

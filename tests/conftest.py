@@ -1,6 +1,7 @@
 """What all tests share: where real data lies, one Spark session, small pictures made from a seed."""
 
 import io
+import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from hypothesis import settings
 from PIL import Image
 
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.machine import provenance
 
 # A loaded machine is no failure: how long an example takes is not what a property is about.
 settings.register_profile("secondlook", deadline=None)
@@ -47,6 +49,25 @@ def spark() -> Iterator[object]:
     running = session(SparkSettings())
     yield running
     running.stop()
+
+
+@pytest.fixture
+def record(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """Keep figures of a long proof: `record("kills", n=200, …)` in docs/results/soak.json, where `make soak` runs it."""
+
+    def keep(name: str, **figures: object) -> None:
+        file = os.environ.get("SECONDLOOK_SOAK")
+        if file is None:
+            return
+        kept = json.loads(Path(file).read_text()) if Path(file).exists() else {}
+        kept[name] = figures | {
+            "test": request.node.nodeid,
+            "machine": provenance.machine(),
+            "commit": provenance.commit(),
+        }
+        Path(file).write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
+
+    return keep
 
 
 @pytest.fixture

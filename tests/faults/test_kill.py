@@ -124,7 +124,7 @@ class Scene:
 
 @pytest.mark.parametrize("n", [pytest.param(3, id="3"), pytest.param(200, id="200", marks=pytest.mark.soak)])
 def test_killed_at_random_moments_the_lake_is_as_before_or_as_after(
-    tmp_path: Path, spark: Any, picture: Callable[..., bytes], n: int
+    tmp_path: Path, spark: Any, picture: Callable[..., bytes], record: Callable[..., None], n: int
 ) -> None:
     scene = Scene(tmp_path, spark, picture, pictures=320)
     moments = generator(7, "kills")
@@ -144,7 +144,7 @@ def test_killed_at_random_moments_the_lake_is_as_before_or_as_after(
         assert rows(Lake(str(scene.where))) == scene.after
     gc.run(Lake(str(scene.where)), Settings().lake, grace_hours=0)
     assert rows(Lake(str(scene.where))) == scene.after
-    print(f"killed {n} times: {seen}")  # noqa: T201 - for the record of a soak
+    record("kills", n=n, lakes_as=seen, lost_or_doubled=0)
 
 
 def test_killed_around_the_commit_the_lake_is_as_before_or_as_after(

@@ -408,7 +408,7 @@ print(lake.at().run["worker_peak_mb"])
 
 @pytest.mark.parametrize("n", [pytest.param(24, id="24"), pytest.param(300, id="300", marks=pytest.mark.soak)])
 def test_photographs_of_4_mb_need_a_jvm_of_1_gb_and_workers_below_400_mb(
-    tmp_path: Path, picture: Picture, n: int
+    tmp_path: Path, picture: Picture, record: Callable[..., None], n: int
 ) -> None:
     photograph = picture(1, 4000, 3000, "JPEG", quality=90)
     assert 3.5e6 < len(photograph) < 4.6e6
@@ -420,4 +420,4 @@ def test_photographs_of_4_mb_need_a_jvm_of_1_gb_and_workers_below_400_mb(
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     assert 50 < int(done.stdout) < 400
-    print(f"{n} photographs: a worker held at most {int(done.stdout)} MB")  # noqa: T201 - for the record of a soak
+    record("photographs", n=n, bytes_each=len(photograph), jvm_heap_mb=1024, worker_peak_mb=int(done.stdout))
