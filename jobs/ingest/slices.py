@@ -19,7 +19,7 @@ from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.jobs.sources.listing import Listing
 from secondlook.jobs.terminal import console
 from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.decode_types import Limits
+from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UnavailableError
 
 if TYPE_CHECKING:

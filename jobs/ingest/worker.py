@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from secondlook.jobs.sources.listing import LISTING
 from secondlook.jobs.sources.read import Row, contents
 from secondlook.jobs.sources.references import reference
-from secondlook.pipeline.core.decode_types import Limits, Rejected
+from secondlook.pipeline.core.decode import Limits, Rejected
 from secondlook.pipeline.core.schemas import TABLES, TEXT
 from secondlook.pipeline.images.fingerprint import fingerprint
 

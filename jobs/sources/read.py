@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from secondlook.jobs.sources.folder import opened
 from secondlook.jobs.sources.listing import FILE, ROW, STORED, ZIP_DEFLATED, ZIP_OTHER, ZIP_STORED
-from secondlook.pipeline.core.decode_types import Rejected
+from secondlook.pipeline.core.decode import Rejected
 
 Content = bytes | Rejected
 AT_ONCE = 32  # remote files that are asked for together: their latencies overlap

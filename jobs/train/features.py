@@ -12,7 +12,7 @@ from pyiceberg.expressions import EqualTo
 from secondlook.jobs.lake.store import Attempt, Lake, Version, images_by_content, read_reference
 from secondlook.jobs.terminal import console
 from secondlook.pipeline.core.config import IngestSettings
-from secondlook.pipeline.core.decode_types import Limits
+from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.schemas import TABLES
 
 if TYPE_CHECKING:

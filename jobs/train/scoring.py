@@ -21,7 +21,7 @@ from secondlook.jobs.machine.provenance import commit, machine
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import features
 from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.decode_types import Limits
+from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import SecondlookError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ What is guaranteed, and how:
   decoded; so are PNGs whose text or profiles unpack to much, and progressive JPEGs with absurdly many scans.
 * **Time and memory.** JPEG, PNG and WebP of up to QUICK_PIXELS are decoded right here: they need no more than about a
   second, since the work for a pixel is bounded in these formats. Larger ones, and every other format, go to a helper
-  process (`decode_guard`) which the system ends after `timeout_s`, and whose memory is bounded. It also takes the blow
+  process (`guard`) which the system ends after `timeout_s`, and whose memory is bounded. It also takes the blow
   of a decoder that crashes.
 * **Strictness.** A picture whose decoder would have made up pixels is rejected, a harmless oddity is not.
 * **No programs.** Formats that a reader would hand to another program (EPS, PDF, WMF) are refused as unsupported.
@@ -18,9 +18,8 @@ from typing import Any
 import numpy as np
 import simplejpeg
 
-from secondlook.pipeline.core import decode_guard, decode_pillow
-from secondlook.pipeline.core.decode_sniff import Header, bare_png, jpeg_orientation, png_header, sniff, webp_header
-from secondlook.pipeline.core.decode_types import (
+from secondlook.pipeline.core.decoding import guard, pillow
+from secondlook.pipeline.core.decoding.outcome import (
     REASONS,
     Decoded,
     Limits,
@@ -28,6 +27,7 @@ from secondlook.pipeline.core.decode_types import (
     upright,
     upright_size,
 )
+from secondlook.pipeline.core.decoding.sniff import Header, bare_png, jpeg_orientation, png_header, sniff, webp_header
 
 __all__ = ["REASONS", "Decoded", "Limits", "Rejected", "decode"]
 
@@ -53,11 +53,11 @@ def decode(data: bytes, limits: Limits, *, min_side_px: int | None = None) -> De
         return form
     quick = _QUICK.get(form)
     if quick is None:
-        return decode_guard.decode(form, data, limits, min_side_px=min_side_px)
+        return guard.decode(form, data, limits, min_side_px=min_side_px)
     try:
         return quick(data, limits, min_side_px)
     except Exception as problem:  # noqa: BLE001 — hostile bytes find the case that nobody thought of
-        return decode_pillow.rejected(form, problem)
+        return pillow.rejected(form, problem)
 
 
 def _png(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rejected:
@@ -80,7 +80,7 @@ def _headed(
     size = header.width * header.height
     if size > limits.max_pixels:
         return Rejected("decompression bomb", f"{form} declares {header.width} x {header.height} pixels")
-    reader: Any = decode_pillow.read if size <= QUICK_PIXELS else decode_guard.decode
+    reader: Any = pillow.read if size <= QUICK_PIXELS else guard.decode
     outcome: Decoded | Rejected = reader(form, data, limits, min_side_px=min_side_px, orientation=header.orientation)
     return outcome
 
@@ -90,7 +90,7 @@ def _jpeg(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rej
         height, width, space, _ = simplejpeg.decode_jpeg_header(data, strict=False)
     except ValueError:
         # A kind of JPEG that TurboJPEG does not know: lossless, arithmetic, 12 bits, odd sampling.
-        return decode_guard.decode("JPEG", data, limits, min_side_px=min_side_px, orientation=jpeg_orientation(data))
+        return guard.decode("JPEG", data, limits, min_side_px=min_side_px, orientation=jpeg_orientation(data))
     size = height * width
     if size > limits.max_pixels:
         return Rejected("decompression bomb", f"JPEG declares {width} x {height} pixels")
@@ -102,7 +102,7 @@ def _jpeg(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rej
     orientation = jpeg_orientation(data)
     mode = _JPEG_MODES.get(space, "RGB")
     if mode == "CMYK" or scans * size > SCANS_PER_PIXEL * QUICK_PIXELS or size > QUICK_PIXELS:
-        return decode_guard.decode("JPEG", data, limits, min_side_px=min_side_px, orientation=orientation)
+        return guard.decode("JPEG", data, limits, min_side_px=min_side_px, orientation=orientation)
     factor = jpeg_factor(min(width, height), min_side_px)
     scale: dict[str, int] = {"min_height": -(-height // factor), "min_width": -(-width // factor)} if factor > 1 else {}
     try:
@@ -116,7 +116,7 @@ def _jpeg(data: bytes, limits: Limits, min_side_px: int | None) -> Decoded | Rej
         try:
             pixels = simplejpeg.decode_jpeg(data, strict=False, **scale)
         except ValueError:  # it is strict about headers even so
-            return decode_pillow.read("JPEG", data, limits, min_side_px=min_side_px, orientation=orientation)
+            return pillow.read("JPEG", data, limits, min_side_px=min_side_px, orientation=orientation)
     if orientation > 1:
         pixels = np.ascontiguousarray(upright(pixels, orientation))
         width, height = upright_size(width, height, orientation)

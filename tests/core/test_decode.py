@@ -21,9 +21,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageSequence
 
-from secondlook.pipeline.core import decode_guard
 from secondlook.pipeline.core.decode import REASONS, Decoded, Limits, Rejected, decode, jpeg_factor
-from secondlook.pipeline.core.decode_sniff import PNG_SIGNATURE
+from secondlook.pipeline.core.decoding import guard
+from secondlook.pipeline.core.decoding.sniff import PNG_SIGNATURE
 
 LIMITS = Limits()
 Shared = Callable[[str], Path]
@@ -82,7 +82,7 @@ def test_every_messy_file_is_decoded_or_rejected_and_nothing_is_printed(
 ) -> None:
     files = [path for path in sorted(shared_data("messy").rglob("*")) if path.is_file()]
     assert len(files) > 600
-    decode_guard._guard.close()  # the next helper inherits the standard error that is watched here
+    guard._guard.close()  # the next helper inherits the standard error that is watched here
     for path in files:
         outcome = decode(path.read_bytes(), LIMITS)
         if isinstance(outcome, Rejected):
@@ -340,8 +340,8 @@ def test_bombs_are_refused_before_their_memory_is_spent(tmp_path: Path) -> None:
         files = [path.read_bytes() for path in Path(sys.argv[1]).iterdir()]
         before = peak(resource.RUSAGE_SELF)
         assert all(isinstance(decode(data, Limits()), Rejected) for data in files)
-        from secondlook.pipeline.core import decode_guard
-        decode_guard._guard.close()
+        from secondlook.pipeline.core.decoding import guard
+        guard._guard.close()
         print(json.dumps([peak(resource.RUSAGE_SELF) - before, peak(resource.RUSAGE_CHILDREN)]))
     """
     run = subprocess.run(
@@ -382,7 +382,7 @@ def test_large_pictures_of_quick_formats_are_bounded_in_time_too() -> None:
 def test_the_helper_may_die_at_any_time(picture: Picture) -> None:
     data = picture(9, format="BMP")
     wanted = read(data).pixels
-    helper = decode_guard._guard._helper
+    helper = guard._guard._helper
     assert helper is not None
     helper.kill()
     helper.wait()
@@ -392,7 +392,7 @@ def test_the_helper_may_die_at_any_time(picture: Picture) -> None:
 def test_a_crash_of_a_decoder_is_a_reason() -> None:
     slow = saved(Image.fromarray(np.random.default_rng(0).integers(0, 256, (2000, 2000), dtype=np.uint8)), "JPEG2000")
     read(saved(Image.new("RGB", (4, 4)), "BMP"))
-    helper = decode_guard._guard._helper
+    helper = guard._guard._helper
     assert helper is not None
     with subprocess.Popen(["/bin/sh", "-c", f"sleep 0.15; kill -SEGV {helper.pid}"]):
         outcome = decode(slow, LIMITS)
@@ -403,8 +403,8 @@ def test_a_crash_of_a_decoder_is_a_reason() -> None:
 
 def _helper_pid(data: bytes) -> int:
     read(data)
-    assert decode_guard._guard._helper is not None
-    return decode_guard._guard._helper.pid
+    assert guard._guard._helper is not None
+    return guard._guard._helper.pid
 
 
 def test_a_forked_worker_gets_a_helper_of_its_own(picture: Picture) -> None:

@@ -23,7 +23,7 @@ from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake, images_by_content
 from secondlook.jobs.sources import Columns, Source
 from secondlook.pipeline.core.config import Settings, from_mapping
-from secondlook.pipeline.core.decode_types import REASONS
+from secondlook.pipeline.core.decode import REASONS
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 from secondlook.pipeline.core.identity import content_id, sample_id
 

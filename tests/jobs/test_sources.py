@@ -25,7 +25,7 @@ from secondlook.jobs.sources import Columns, Listing, Source, listing
 from secondlook.jobs.sources.listing import clean_label, is_found, place
 from secondlook.jobs.sources.read import Row, contents
 from secondlook.jobs.sources.references import _archive, reference
-from secondlook.pipeline.core.decode_types import Rejected
+from secondlook.pipeline.core.decode import Rejected
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 MB = 2**20

@@ -4,7 +4,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from secondlook.pipeline.core.decode_types import Limits, Rejected
+from secondlook.pipeline.core.decoding.outcome import Limits, Rejected
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_PNG_CHUNKS = 100_000  # a 64 MB file of empty chunks would keep us busy for seconds

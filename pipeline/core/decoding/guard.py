@@ -4,7 +4,7 @@ The helper is started at the first such picture and lives as long as its parent.
 system's default action ends it after `timeout_s`, also inside of C code that no Python handler could interrupt, and
 whether or not the parent still lives; its address space is bounded. The next picture gets a new helper.
 
-Run as `python -m secondlook.pipeline.core.decode_guard` it is that helper: on standard input a line of JSON and the
+Run as `python -m secondlook.pipeline.core.decoding.guard` it is that helper: on standard input a line of JSON and the
 file's bytes, on standard output a line of JSON and the pixels.
 """
 
@@ -23,8 +23,8 @@ from typing import IO, Any, cast
 import numpy as np
 from PIL import Image
 
-from secondlook.pipeline.core import decode_pillow
-from secondlook.pipeline.core.decode_types import Decoded, Limits, Rejected
+from secondlook.pipeline.core.decoding import pillow
+from secondlook.pipeline.core.decoding.outcome import Decoded, Limits, Rejected
 
 BASE_BYTES = 2**30  # address space of Python with its libraries, much more than what becomes resident
 BYTES_PER_PIXEL = 16  # RGBA three times over, and the decoder's own rows
@@ -40,7 +40,7 @@ class Guard:
     def decode(
         self, form: str, data: bytes, limits: Limits, *, min_side_px: int | None, orientation: int | None
     ) -> Decoded | Rejected:
-        """`decode_pillow.read` in the helper."""
+        """`pillow.read` in the helper."""
         request = {
             "bytes": len(data),
             "form": form,
@@ -135,7 +135,7 @@ os.register_at_fork(after_in_child=_after_fork)
 def decode(
     form: str, data: bytes, limits: Limits, *, min_side_px: int | None = None, orientation: int | None = None
 ) -> Decoded | Rejected:
-    """`decode_pillow.read` in this process's helper, within `limits.timeout_s` and bounded memory."""
+    """`pillow.read` in this process's helper, within `limits.timeout_s` and bounded memory."""
     return _guard.decode(form, data, limits, min_side_px=min_side_px, orientation=orientation)
 
 
@@ -159,7 +159,7 @@ def _serve(requests: IO[bytes], answers: IO[bytes]) -> None:
         _bound_memory(limits, size)
         Image.MAX_IMAGE_PIXELS = limits.max_pixels  # Pillow checks it for pictures inside of pictures
         signal.setitimer(signal.ITIMER_REAL, limits.timeout_s)
-        outcome = decode_pillow.read(data=data, limits=limits, **request)
+        outcome = pillow.read(data=data, limits=limits, **request)
         signal.setitimer(signal.ITIMER_REAL, 0)
         if isinstance(outcome, Rejected):
             answers.write(json.dumps(vars(outcome)).encode() + b"\n")

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 
-from secondlook.pipeline.core.decode_types import Decoded, Limits, Pixels, Rejected, upright, upright_size
+from secondlook.pipeline.core.decoding.outcome import Decoded, Limits, Pixels, Rejected, upright, upright_size
 
 # Format → (module of Pillow, class in it).
 PLUGINS: dict[str, tuple[str, str]] = {
