@@ -38,7 +38,7 @@ test: $(DEV_READY) ## all checks and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory types
-	$(BIN)/python -m pytest -m "not soak"
+	$(BIN)/python -m pytest
 
 types: $(DEV_READY)
 	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling
