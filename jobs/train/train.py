@@ -255,7 +255,7 @@ def train(
 
     Use `small` (the default) for pictures of up to some 64 pixels, a pretrained backbone for photographs.
 
-    After more pictures came in, `--score-only` gives them probabilities by the stored model, in minutes for millions.
+    After more pictures came in, `--score-only` gives them probabilities by the stored model, with Spark.
 
     Example: secondlook train --backbone google/mobilenet_v2_1.0_224 --image-px 128
     """
