@@ -3,6 +3,8 @@
 A verb's module is imported when the verb runs, so that `--help` costs neither torch nor Spark.
 """
 
+import contextlib
+import errno
 import importlib
 import itertools
 import logging
@@ -19,6 +21,13 @@ from secondlook.pipeline.core.errors import SecondlookError, UserError, unknown
 
 # Typer carries a click of its own and names only some of its exceptions: BadParameter's parent is what all share.
 UsageError: type[Any] = typer.BadParameter.__mro__[1]
+
+
+# What the machine refuses, and the exit status of it: a full disk may have room later, a forbidden folder stays so.
+REFUSALS = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), 3) | dict.fromkeys((errno.EROFS, errno.EACCES, errno.EPERM), 2)
+
+
+INTERRUPTED = 130
 
 
 class Verb(NamedTuple):
@@ -135,7 +144,11 @@ def run(arguments: Sequence[str]) -> int:
     """The exit status of one call: 0, 1, 2, 3 or 70; every complaint is one sentence on standard error."""
     logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # its warnings are about retries that succeed
     try:
-        return _dispatch(arguments)
+        status = _dispatch(arguments)
+        sys.stdout.flush()  # here, where a failure still gets its exit status
+        if status == INTERRUPTED:  # typer has caught Ctrl-C
+            raise KeyboardInterrupt
+        return status
     except UsageError as problem:
         context = getattr(problem, "ctx", None)
         hint = str(context.info_name) if context else ""
@@ -143,26 +156,64 @@ def run(arguments: Sequence[str]) -> int:
     except SecondlookError as problem:
         return _complain(str(problem), problem.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        return _complain("interrupted; nothing half-done is visible in the lake", 130)
-    except BrokenPipeError:  # `secondlook lint | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _complain("interrupted; nothing half-done is visible in the lake", INTERRUPTED)
+    except (BrokenPipeError, SystemExit):  # `secondlook lint | head`; rich and typer exit on it, as if with findings
+        _drop_output()
         return 0
     except Exception as problem:  # noqa: BLE001 - the one place that catches all, to keep the exit status
-        traceback.print_exc()
-        return _complain(
-            f"this is a bug of secondlook ({type(problem).__name__}: {problem}); please report the lines above", 70
-        )
+        return _surprise(problem)
+
+
+def _surprise(problem: Exception) -> int:
+    """What no verb foresaw: the machine's refusal, or else a bug."""
+    if isinstance(problem, OSError) and problem.errno in REFUSALS:
+        _drop_output()
+        where = f": {problem.filename}" if problem.filename else ""
+        why = f"this machine refuses to read or write ({os.strerror(problem.errno)}){where}"
+        return _complain(why, REFUSALS[problem.errno])
+    traceback.print_exception(problem)
+    return _complain(
+        f"this is a bug of secondlook ({type(problem).__name__}: {problem}); please report the lines above", 70
+    )
+
+
+def _drop_output() -> None:
+    """What waits to be written goes nowhere: Python would try again, and fail again, at its end."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(message: str, status: int, *, hint: str = "") -> int:
     console = err()
-    console.print("error:", style="bold red", end=" ")
-    console.print(message, markup=False, soft_wrap=True)
-    if hint:
-        console.print(f"see `{hint} --help`", style="dim", markup=False)
+    with contextlib.suppress(OSError, SystemExit):  # where nobody reads standard error, the status still says it
+        console.print("error:", style="bold red", end=" ")
+        console.print(message, markup=False, soft_wrap=True)
+        if hint:
+            console.print(f"see `{hint} --help`", style="dim", markup=False)
     return status
+
+
+def _standard_streams() -> None:
+    """Standard output and error that take any text: names from data are in every script, terminals are not.
+
+    Pipes and files get UTF-8, whatever the locale. A closed stream goes nowhere, and before any file is opened: the
+    first one would take the stream's number, and what is printed would be written into it.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            free = os.open(os.devnull, os.O_RDWR)
+            if free != number:
+                os.dup2(free, number)
+                os.close(free)
+            setattr(sys, name, os.fdopen(number, mode, encoding="utf-8", closefd=False))
+        elif mode == "w" and stream.isatty():
+            stream.reconfigure(errors="backslashreplace")
+        elif mode == "w":
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def main() -> NoReturn:
     """Entry point of the installed command."""
+    _standard_streams()
     sys.exit(run(sys.argv[1:]))

@@ -9,6 +9,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.terminal.console import finish, out
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
+from secondlook.pipeline.report.formats import printable
 
 
 def run(lake: Lake, *, as_of: str | int | None = None) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def list_classes(
 
     def lines() -> None:
         for name, n in summary["classes"].items():
-            out().print(f"{n:>9,}  {name}", markup=False)
+            out().print(f"{n:>9,}  {printable(name)}", markup=False)
         if summary["unlabeled"]:
             out().print(f"{summary['unlabeled']:>9,}  without a label", markup=False, style="dim")
 

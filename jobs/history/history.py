@@ -18,6 +18,7 @@ from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
 from secondlook.labeling.answers import Keys
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.report.formats import printable
 
 NO_LABEL = "(none)"
 DIFF_COLUMNS = ("key", "old", "new", "source", "batch", "actor", "sample_id")
@@ -81,7 +82,7 @@ def log(
         width = max((len(row["job"]) for row in rows), default=0)
         for row in rows:
             text = f"{row['id']:>5}  {row['time'][:19].replace('T', ' ')}  {row['job']:<{width}}  {row['change']}"
-            out().print(text, markup=False)
+            out().print(printable(text), markup=False)
 
     finish({"versions": rows}, as_json=json, lines=lines)
 
@@ -136,7 +137,8 @@ def diff(
         if style == "text":
             for row in rows.to_pylist():
                 told = f"{row['key']}: {row['old'] or NO_LABEL} → {row['new'] or NO_LABEL}"
-                out().print(f"{told}  ({', '.join(filter(None, (row['source'], row['batch'])))})", markup=False)
+                by = ", ".join(filter(None, (row["source"], row["batch"])))
+                out().print(printable(f"{told}  ({by})"), markup=False)
         say(f"{summary['differ']:,} labels differ between version {summary['from']} and {summary['to']}")
 
     finish(summary, as_json=json, lines=lines)
@@ -197,9 +199,9 @@ def blame(
     summary = run_blame(Lake.open(read_settings(settings, lake).lake), image, as_of=as_of)
 
     def lines() -> None:
-        out().print(summary["key"], markup=False, style="bold")
+        out().print(printable(summary["key"]), markup=False, style="bold")
         for event in summary["events"]:
-            out().print(_blame_line(event), markup=False)
+            out().print(printable(_blame_line(event)), markup=False)
         if not summary["events"]:
             out().print("  no label, and none before", markup=False)
 
@@ -295,6 +297,6 @@ def revert(
     def lines() -> None:
         out().print(told(summary), markup=False)
         for key in summary["kept_keys"]:
-            out().print(f"  kept: {key}", markup=False)
+            out().print(f"  kept: {printable(key)}", markup=False)
 
     finish(summary, as_json=json, lines=lines)

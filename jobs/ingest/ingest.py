@@ -244,8 +244,9 @@ def _one_line(name: str) -> str:
 
 def _print(summary: dict[str, Any]) -> None:
     from rich.table import Table
+    from rich.text import Text
 
-    from secondlook.pipeline.core.decode_types import REASONS
+    from secondlook.pipeline.core.decode import REASONS
 
     out = console.out()
     out.print(
@@ -256,7 +257,7 @@ def _print(summary: dict[str, Any]) -> None:
     if summary["rejects_by_reason"]:
         table = Table("pictures", "rejected as", "which means", box=None, pad_edge=False)
         for reason, n in sorted(summary["rejects_by_reason"].items(), key=lambda item: -item[1]):
-            table.add_row(f"{n:,}", reason, REASONS[reason])
+            table.add_row(f"{n:,}", reason, Text(REASONS[reason]))  # it names [ingest], which is no markup
         out.print(table)
     for count, words in (
         (summary["labels"], "label events"),

@@ -60,11 +60,17 @@ class Lake:
 
         Raises UserError where there is no lake, UnavailableError where its catalog does not answer.
         """
-        self.fs, root = fsspec.core.url_to_fs(url)
+        if not url.strip():
+            raise UserError("the lake's folder or URL is empty; `.` is the current folder")
+        try:
+            self.fs, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as problem:
+            raise UserError(f"a lake at {url} can't be opened: {problem}") from None
         self.local = "file" in (self.fs.protocol if isinstance(self.fs.protocol, tuple) else (self.fs.protocol,))
         self.root = os.path.realpath(root) if self.local else root.rstrip("/")  # one lake, one name
         self.url = f"file://{self.root}" if self.local else self.fs.unstrip_protocol(self.root)
-        if not catalog:
+        own = not catalog  # in the lake's folder, and of no other lake
+        if own:
             if not self.local:
                 raise UserError(f"a lake at {url} needs a catalog in a database: set [lake] catalog in secondlook.toml")
             file = Path(self.root) / "catalog.db"
@@ -81,8 +87,10 @@ class Lake:
             self.versions = Versions(self.catalog.engine, self.url)
             with contextlib.suppress(NamespaceAlreadyExistsError):
                 self.catalog.create_namespace(self.namespace)
-        except (sa.exc.OperationalError, sa.exc.InterfaceError) as problem:
+        except (sa.exc.DatabaseError, sa.exc.InterfaceError) as problem:
             raise UnavailableError(f"the catalog of the lake does not answer: {_first_line(problem)}") from None
+        if own:
+            self._refuse_moved(url)
         if not create and self.head() is None and not self.local:
             raise UserError(f"there is no lake at {url}; `secondlook ingest SOURCE --lake {url}` makes one")
         self._iceberg: dict[str, IcebergTable] = {}
@@ -91,6 +99,15 @@ class Lake:
         folder = Path(self.root)
         if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
             raise UserError(f"{url} is not a lake and not empty; choose a new folder for the lake")
+
+    def _refuse_moved(self, url: str) -> None:
+        """The tables name their files by full paths, so a lake that was moved would look empty."""
+        elsewhere = self.versions.elsewhere() if self.head() is None else []
+        if elsewhere:
+            raise UserError(
+                f"the lake at {url} was moved or copied from {elsewhere[0]}, and its files are named by that path; "
+                "move it back there, or export it and ingest that here"
+            )
 
     @classmethod
     def open(cls, settings: LakeSettings, *, create: bool = False) -> Self:

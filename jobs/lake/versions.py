@@ -84,7 +84,7 @@ class Versions:
         if not number.isdecimal():
             raise UserError(f"a version is a number, head or head~N; got {reference!r}")
         wanted = head.id - int(number) if back is not None else int(number)
-        found = self.select(VERSIONS.c.id == wanted)
+        found = self.select(VERSIONS.c.id == wanted) if 0 < wanted <= head.id else []
         if not found:
             oldest = self.all()[0].id
             raise UserError(f"there is no version {reference}; this lake has {oldest} to {head.id}")
@@ -104,6 +104,12 @@ class Versions:
         until = VERSIONS.c.id <= version.id if version else sa.true()
         found = self.select((VERSIONS.c.job == job) & until)
         return found[-1] if found else None
+
+    def elsewhere(self) -> list[str]:
+        """URLs of the other lakes that the same catalog holds versions of."""
+        query = sa.select(VERSIONS.c.lake).where(VERSIONS.c.lake != self.lake).distinct()
+        with self.engine.connect() as connection:
+            return sorted(connection.execute(query).scalars())
 
     def select(self, where: Any) -> list[Version]:
         """Versions that a condition on the columns of VERSIONS picks, oldest first."""

@@ -4,9 +4,11 @@ import contextlib
 import importlib.util
 import os
 import shutil
+import signal
 import stat
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +56,22 @@ def _stderr_to(log: Path) -> Iterator[None]:
         os.close(kept)
 
 
+@contextlib.contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Ctrl-C is held back for these seconds: a JVM that is left while it starts lives on, and nobody ends it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before if before is not None else signal.default_int_handler)
+        if held:
+            raise KeyboardInterrupt
+
+
 def session(settings: SparkSettings) -> "SparkSession":
     """The session of this process, started if there is none; raises UnavailableError where there is no Java."""
     from pyspark.sql import SparkSession
@@ -85,11 +103,12 @@ def session(settings: SparkSettings) -> "SparkSession":
         .config("spark.sql.execution.arrow.maxBytesPerBatch", str(16 * 2**20))
         .config("spark.task.maxFailures", "1" if local else "4")
         .config("spark.log.level", "WARN")
+        .config("spark.executorEnv.PYTHONSAFEPATH", "1")  # a json.py where the user stands is not our workers' json
     )
     if local:
         builder = builder.config("spark.driver.host", "127.0.0.1").config("spark.driver.bindAddress", "127.0.0.1")
     log = Path(tempfile.gettempdir()) / f"secondlook-spark-{os.getpid()}.log"
-    with _stderr_to(log):
+    with _interrupt_later(), _stderr_to(log):
         try:
             return builder.getOrCreate()
         except Exception as problem:

@@ -41,8 +41,10 @@ def run_pull(
     try:
         data = file.read_bytes()
         text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise UserError(f"{file} can't be read as text: {problem}") from None
+    except OSError as problem:
+        raise UserError(f"{file} can't be read: {problem.strerror}") from None
+    except UnicodeDecodeError as problem:
+        raise UserError(f"{file} can't be read as UTF-8 text: {problem}") from None
     version = lake.at()
     inputs = {"file": hashlib.blake2b(data, digest_size=16).hexdigest(), "batch": batch or ""}
     done = lake.find("review pull", inputs)

@@ -73,7 +73,8 @@ def zips(files: Sequence[File], rows: Rows, *, folder: bool, classes: bool) -> l
 
 
 def _parts(name: str) -> list[str]:
-    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".")]
+    """The folders and the name of a member; `..` leads nowhere, as nothing is unpacked."""
+    return [part for part in name.replace("\\", "/").split("/") if part not in ("", ".", "..")]
 
 
 def _visible(name: str) -> bool:

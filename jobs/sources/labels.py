@@ -1,5 +1,6 @@
 """A table of labels beside the pictures: CSV or Parquet, columns chosen by name, joined to the files of a listing."""
 
+import codecs
 import csv
 import dataclasses
 import io
@@ -35,6 +36,7 @@ FILE_NAMES = [
 LABEL_NAMES = ["label", "class", "target", "category", "class_name", "label_name"]
 SPLIT_NAMES = ["split"]
 NO_LABELS = "-"
+ROW_BYTES = 2**20
 PATCH_NAMES = {"old_label", "label", "evidence"}  # columns of a patch that `secondlook export` wrote
 
 
@@ -103,8 +105,8 @@ def _parquet(stream: Any) -> pa.Table:
 
 
 def _csv(data: bytes) -> pa.Table:
-    from pyarrow import csv as arrow_csv
-
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise pa.ArrowInvalid("it is UTF-16; save it as UTF-8")
     head = data[:65536].decode("utf-8-sig", "replace")
     first = head.splitlines()[0] if head.strip() else ""
     delimiter = max(",;\t", key=first.count)
@@ -113,9 +115,24 @@ def _csv(data: bytes) -> pa.Table:
         raise pa.ArrowInvalid("it is empty")
     if len(set(header)) < len(header):
         raise pa.ArrowInvalid(f"two columns are called {next(c for c in header if header.count(c) > 1)!r}")
+    try:
+        table = _arrow_csv(data, header, delimiter)
+    except pa.ArrowInvalid as problem:
+        if "straddling" in str(problem) or "Empty CSV" in str(problem):
+            raise pa.ArrowInvalid(f"a row is longer than {ROW_BYTES:,} bytes; is a quote not closed?") from None
+        raise
+    last = table[-1][-1].as_py() if table.num_rows else ""
+    if "\n" in last and data.count(b'"') % 2:
+        raise pa.ArrowInvalid(f"a quote is not closed before {last[:40]!r}")
+    return table
+
+
+def _arrow_csv(data: bytes, header: Sequence[str], delimiter: str) -> pa.Table:
+    from pyarrow import csv as arrow_csv
+
     return arrow_csv.read_csv(
         pa.py_buffer(data.removeprefix(b"\xef\xbb\xbf")),
-        read_options=arrow_csv.ReadOptions(use_threads=False),
+        read_options=arrow_csv.ReadOptions(use_threads=False, block_size=ROW_BYTES),
         parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(header, TEXT), strings_can_be_null=False, check_utf8=True

@@ -1,6 +1,7 @@
 """The contracts of the command: exit status, one sentence, one line of JSON, and a cheap --help."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,19 @@ def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "this is a bug of secondlook (ZeroDivisionError: no)" in capsys.readouterr().err
 
 
+def test_ctrl_c_is_said_and_has_a_status_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from secondlook.jobs.terminal import settings
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(settings, "settings", interrupted)
+    assert run(["settings"]) == 130
+    assert "interrupted; nothing half-done is visible in the lake" in capsys.readouterr().err
+
+
 def test_help_imports_neither_torch_nor_spark() -> None:
     code = (
         "import sys; from secondlook.jobs.cli import run, verbs\n"
@@ -97,3 +111,56 @@ def test_the_settings_file_that_is_printed_can_be_read(capsys: pytest.CaptureFix
     start = keep.index("[[waivers]]")
     file.write_text("\n".join(keep[:start]))
     assert load(file) == Settings()
+
+
+SECONDLOOK = [sys.executable, "-c", "from secondlook.jobs.cli import main; main()"]
+
+
+def shell(line: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in which $SL is the command."""
+    code = f"SL() {{ '{SECONDLOOK[0]}' -c '{SECONDLOOK[2]}' \"$@\"; }}; {line}"
+    return subprocess.run(
+        ["bash", "-c", code], capture_output=True, text=True, check=False, env=os.environ | environment
+    )
+
+
+@pytest.mark.parametrize("words", ["rule", "rule --json", "rule --markdown", "lint --help", "settings"])
+def test_a_reader_that_leaves_early_is_no_finding_and_no_complaint(words: str) -> None:
+    done = shell(f"SL {words} | true; echo ${{PIPESTATUS[0]}}")
+    assert done.stdout == "0\n"
+    assert done.stderr == ""
+
+
+def test_a_closed_standard_output_or_error_is_no_bug() -> None:
+    assert shell("SL rule --json >&-").returncode == 0
+    assert shell("SL rule --markdown >&- 2>&-").returncode == 0
+    assert shell("SL lnt 2>&-").returncode == 2
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("words", ["rule", "rule --json", "settings"])
+def test_a_full_disk_below_standard_output_is_status_3(words: str) -> None:
+    done = shell(f"SL {words} > /dev/full")
+    assert done.returncode == 3
+    assert "No space left on device" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_names_in_every_script_go_through_a_pipe_in_any_locale(tmp_path: Path) -> None:
+    done = shell(f"SL log --lake '{tmp_path}/Katze-猫-🐈' 2>&1", PYTHONIOENCODING="latin-1", LC_ALL="C")
+    assert done.returncode == 2
+    assert "Katze-猫-🐈" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lake", "sentence"),
+    [
+        ("", "the lake's folder or URL is empty"),
+        ("nonsense://there/lake", "a lake at nonsense://there/lake can't be opened: Protocol not known: nonsense"),
+    ],
+)
+def test_a_lake_that_can_not_be_is_the_user_s_mistake(
+    lake: str, sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["log", "--lake", lake]) == 2
+    assert sentence in capsys.readouterr().err

@@ -211,3 +211,10 @@ def test_classes_list_counts_labels(fill: Fill, decide: Decide, call: Call, lake
 )
 def test_any_job_s_summary_fits_a_line(summary: dict[str, Any], line: str) -> None:
     assert history.in_a_line(summary) == line
+
+
+def test_a_class_s_name_stays_in_its_line(fill: Fill, call: Call) -> None:
+    fill([("a.png", "line\nbreak\x1b[2J", b"1")])
+    assert call("classes", "list")[1] == [r"        1  line\nbreak\x1b[2J"]
+    assert call("blame", "a.png")[1][1].count(r"line\nbreak\x1b[2J") == 1
+    assert len(call("diff", "1", "1")[1]) == 0

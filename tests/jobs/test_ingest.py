@@ -360,6 +360,16 @@ def test_reasons_are_shown_to_people_in_a_table(
     assert ["1", "empty"] in lines
 
 
+def test_what_a_reason_means_is_shown_as_it_stands(
+    spark: Any, made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secondlook.toml").write_text("[ingest]\nmax_file_mb = 1\n")
+    source = made("folder", {"a.jpg": (b"x" * (2**20 + 1), None)})
+    words = ["ingest", source, "--lake", str(tmp_path / "lake"), "--settings", str(tmp_path / "secondlook.toml")]
+    assert cli.run(words) == 0
+    assert "than [ingest] max_file_mb allows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

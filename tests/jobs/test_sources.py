@@ -1,6 +1,7 @@
 """Listing sources: what is found, what it is called, and that its bytes can be fetched from there."""
 
 import dataclasses
+import io
 import json
 import os
 import tarfile
@@ -255,6 +256,9 @@ def test_a_table_without_labels_leaves_the_folders_to_say_the_class(made: Made, 
         ("", Columns(), "can't be read as CSV: it is empty"),
         ("file,file\nx,x\n", Columns(), "two columns are called 'file'"),
         ("file,label\nx,x,x\n", Columns(), "can't be read as CSV"),
+        ('file,label\ncat/0.png,"cat\ndog/1.png,dog\n', Columns(), "a quote is not closed before 'cat\\ndog/1.png"),
+        (f'file,label\ncat/0.png,"{"x" * 2**21}"\n', Columns(), "a row is longer than 1,048,576 bytes"),
+        (f"file,{'x' * 2**21}\ncat/0.png,cat\n", Columns(), "a row is longer than 1,048,576 bytes"),
     ],
 )
 def test_a_wrong_table_is_refused_in_one_sentence(
@@ -265,6 +269,19 @@ def test_a_wrong_table_is_refused_in_one_sentence(
         listing(Source(source, labels=table(tmp_path, text), columns=columns))
     assert sentence in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_table_in_utf_16_is_refused_by_that_name(made: Made, tmp_path: Path) -> None:
+    (tmp_path / "labels.csv").write_text("file,label\ncat/0.png,cat\n", encoding="utf-16")
+    with pytest.raises(UserError, match="it is UTF-16; save it as UTF-8"):
+        listing(Source(made("folder", PICTURES), labels=str(tmp_path / "labels.csv")))
+
+
+def test_quotes_that_are_text_and_cells_of_several_lines_are_read(made: Made, tmp_path: Path) -> None:
+    text = 'file,label\ncat/0.png,5" nail\ndog/1.png,"two\nlines"\n'
+    found = listing(Source(made("folder", PICTURES), labels=table(tmp_path, text + "owl/2.png,owl\n")))
+    assert labels_of(found)["cat/0.png"] == '5" nail'
+    assert labels_of(found)["dog/1.png"] == "two\nlines"
 
 
 def test_several_labels_boxes_and_coco_are_refused(made: Made, tmp_path: Path) -> None:
@@ -536,3 +553,20 @@ def test_an_archive_behind_a_url_is_read_in_place(webhdfs: str, tmp_path: Path, 
         found = listing(Source(f"{webhdfs}/{file.name}"))
         assert found.kind == kind
         assert fetched(found) == {key: data for key, (data, _) in PICTURES.items()}
+
+
+@pytest.mark.parametrize("kind", ["zip", "webdataset"])
+def test_members_whose_names_lead_outside_are_pictures_like_others(tmp_path: Path, kind: str) -> None:
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            archive.writestr("../../cat/0.png", b"one")
+            archive.writestr("/dog/1.png", b"two")
+    else:
+        with tarfile.open(tmp_path / "a.tar", "w") as tar:
+            for name, data in (("../../cat/0.png", b"one"), ("/dog/1.png", b"two")):
+                info = tarfile.TarInfo(name)
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+    found = listing(Source(str(tmp_path / ("a.zip" if kind == "zip" else "a.tar"))))
+    assert fetched(found) == {"cat/0.png": b"one", "dog/1.png": b"two"}
+    assert labels_of(found) == {"cat/0.png": "cat", "dog/1.png": "dog"}
