@@ -97,7 +97,7 @@ def page(report: dict[str, Any]) -> str:
     out.write(
         "# Heads on one embedding\n\nCIFAR-10N, all 50,000 training pictures, MobileNetV2 features at 128 px, 5 folds, "
         f"seed {report['seed']}. {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, commit "
-        f"{report['commit']}. Out of sample throughout; in brackets what issue 2 asks for. ECE (15 bins) is against "
+        f"{report['commit']}. Out of sample throughout; in brackets the level that was required. ECE (15 bins) is against "
         "the given labels, the temperature is fitted on other folds. AP, precision, recall and F1: finding the labels "
         "that are wrong, by p_error and its margin of 0.10. `refit`: fitted again on the labels that held up, and averaged "
         "with the first fit.\n\n"

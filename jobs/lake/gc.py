@@ -33,6 +33,8 @@ def run(lake: Lake, chosen: LakeSettings, *, grace_hours: float, dry_run: bool =
         counts = maintenance.sweep(lake, name, kept, grace_hours=grace_hours, dry_run=dry_run)
         for key, value in counts.items():
             summary[key] += value
+    for key, value in maintenance.sweep_weights(lake, kept, grace_hours=grace_hours, dry_run=dry_run).items():
+        summary[key] += value
     return summary
 
 

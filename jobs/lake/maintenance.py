@@ -68,6 +68,23 @@ def sweep(lake: Lake, name: str, kept: Iterable[Version], *, grace_hours: float,
     return {"snapshots": len(doomed), "files": len(orphans), "bytes": sum(size for _, size in orphans)}
 
 
+def sweep_weights(lake: Lake, kept: Sequence[Version], *, grace_hours: float, dry_run: bool) -> dict[str, int]:
+    """Remove folders of weights, models/MODEL/ATTEMPT, that no model of a kept version names. Returns files, bytes."""
+    horizon = datetime.now(UTC) - timedelta(hours=grace_hours)
+    trained = [version for version in kept if "models" in version.tables]
+    named = {path for version in trained for path in lake.read("models", version, ["path"])["path"].to_pylist()}
+    counts = {"files": 0, "bytes": 0}
+    top = f"{lake.root}/models"
+    for path, facts in (lake.fs.find(top, detail=True) if lake.fs.exists(top) else {}).items():
+        folder = path.removeprefix(lake.root).strip("/").rsplit("/", 1)[0]
+        if folder not in named and _modified(facts) <= horizon:
+            counts["files"] += 1
+            counts["bytes"] += facts["size"]
+            if not dry_run:
+                lake.fs.rm(path)
+    return counts
+
+
 def _orphans(lake: Lake, table: IcebergTable, without: set[int], horizon: datetime) -> Sequence[tuple[str, int]]:
     """(path, bytes) of files below the table that none of its snapshots, but those `without`, names."""
     needed = {table.metadata_location, *(entry.metadata_file for entry in table.metadata.metadata_log)}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from secondlook.jobs.lake import gc
+from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import LakeSettings
 from tests.jobs.test_store import labels, write
@@ -41,6 +42,19 @@ def test_old_versions_go_and_the_kept_ones_read_as_before(lake: Lake) -> None:
     assert [version.id for version in lake.versions.all()] == [5, 6]
     assert len(labels(lake)) == 6
     assert len(labels(lake, 5)) == 5
+
+
+def test_weights_of_a_training_that_never_committed_go(lake: Lake) -> None:
+    for name in ("kept", "dead"):
+        folder = Path(lake.folder("models", "m", name))
+        (folder / "weights.safetensors").write_bytes(b"12345")
+    attempt = lake.attempt("train", {})
+    row = {"model": "m", "kind": "generalist", "path": "models/m/kept", "classes": ["a", "b"]}
+    attempt.append("models", rows("models", [row]))
+    attempt.commit({})
+    summary = gc.run(lake, LakeSettings(), grace_hours=0)
+    assert (summary["files"], summary["bytes"]) == (1, 5)
+    assert [path.parent.name for path in Path(lake.root, "models").rglob("*.safetensors")] == ["kept"]
 
 
 def test_many_small_files_become_few_with_the_same_rows(lake: Lake) -> None:
