@@ -184,10 +184,12 @@ def _drop_output() -> None:
 
 
 def _complain(message: str, status: int, *, hint: str = "") -> int:
+    from secondlook.pipeline.report.formats import printable  # names from data may hold line breaks and worse
+
     console = err()
     with contextlib.suppress(OSError, SystemExit):  # where nobody reads standard error, the status still says it
         console.print("error:", style="bold red", end=" ")
-        console.print(message, markup=False, soft_wrap=True)
+        console.print(printable(message), markup=False, soft_wrap=True)
         if hint:
             console.print(f"see `{hint} --help`", style="dim", markup=False)
     return status

@@ -100,7 +100,9 @@ def read(
     `classes`: those that may be answered; with `new_classes`, any name may. Raises UserError, naming the line, for an unknown key or
     class, a negative time, an empty annotator, or two different answers of one person for one picture.
     """
-    rows = csv.reader(stream)
+    first = stream.readline()
+    stream.seek(0)
+    rows = csv.reader(stream, delimiter=max(",;\t", key=first.count))  # spreadsheets of many countries write ;
     try:
         header = [name.strip().lstrip("\ufeff").lower() for name in next(rows, [])]
         where = _positions(header, source)

@@ -146,6 +146,7 @@ class Lake:
                 table = self.catalog.load_table(identifier)
             except NoSuchTableError:
                 table = self._create(identifier, TABLES[name].schema)
+            table = self._rooted(table, identifier, TABLES[name].schema)
             missing = set(TABLES[name].schema.names) - {column.name for column in table.schema().fields}
             if missing:
                 with table.update_schema() as update:
@@ -155,11 +156,19 @@ class Lake:
 
     def _create(self, identifier: str, schema: pa.Schema) -> IcebergTable:
         try:
-            table = self.catalog.create_table(identifier, schema=schema, properties=TABLE_PROPERTIES)
+            return self.catalog.create_table(identifier, schema=schema, properties=TABLE_PROPERTIES)
         except TableAlreadyExistsError:  # another process was faster
             return self.catalog.load_table(identifier)
-        table.append(schema.empty_table())  # Iceberg branches only off a snapshot: this is the root of all
-        return table
+
+    def _rooted(self, table: IcebergTable, identifier: str, schema: pa.Schema) -> IcebergTable:
+        """Iceberg branches only off a snapshot: an empty one is the root of all, also where a table's maker died first."""
+        for _ in range(COMMIT_TRIES):
+            if table.current_snapshot() is not None:
+                return table
+            with contextlib.suppress(CommitFailedException, ValueError):  # another process was faster
+                table.append(schema.empty_table())
+            table = self.catalog.load_table(identifier)
+        raise ConflictError(f"table {identifier} is being made by too many jobs at once; run this again")
 
     def snapshot(self, name: str, version: Version | None) -> int:
         """The snapshot of a table in a version; the empty root where the version does not name the table."""

@@ -67,6 +67,11 @@ def test_a_bug_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert "this is a bug of secondlook (ZeroDivisionError: no)" in capsys.readouterr().err
 
 
+def test_a_complaint_stays_one_line_whatever_it_names(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["log", "--lake", "two\nlines\x1b[2J"]) == 2
+    assert r"two\nlines\x1b[2J" in capsys.readouterr().err
+
+
 def test_ctrl_c_is_said_and_has_a_status_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,12 +1,14 @@
 """The lake: what a reader sees, after whatever happened to the writers."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
 from secondlook.jobs.lake.store import Attempt, Lake
-from secondlook.pipeline.core.errors import ConflictError, UserError
+from secondlook.pipeline.core.errors import ConflictError, UnavailableError, UserError
+from secondlook.pipeline.core.schemas import TABLES
 
 
 def events(*pairs: tuple[str, str]) -> pa.Table:
@@ -83,7 +85,12 @@ def test_two_jobs_on_one_table_the_slower_is_told_to_run_again(lake: Lake) -> No
 
 @pytest.mark.parametrize(
     ("reference", "sentence"),
-    [("7", "there is no version 7; this lake has 1 to 1"), ("yesterday", "a number, head or head~N; got 'yesterday'")],
+    [
+        ("7", "there is no version 7; this lake has 1 to 1"),
+        ("9" * 30, "this lake has 1 to 1"),
+        (f"head~{'9' * 30}", "this lake has 1 to 1"),
+        ("yesterday", "a number, head or head~N; got 'yesterday'"),
+    ],
 )
 def test_an_unknown_version_is_answered_with_those_there_are(lake: Lake, reference: str, sentence: str) -> None:
     write(lake, "a", ("s1", "cat")).commit({})
@@ -97,3 +104,27 @@ def test_opening_a_folder_that_is_no_lake_is_refused(tmp_path: object) -> None:
     (tmp_path / "photo.txt").write_text("mine")  # type: ignore[operator]
     with pytest.raises(UserError, match="not a lake and not empty"):
         Lake(str(tmp_path), create=True)
+
+
+def test_a_table_whose_maker_died_before_its_root_is_empty_and_can_be_written(lake: Lake) -> None:
+    lake.catalog.create_table(f"{lake.namespace}.labels", schema=TABLES["labels"].schema)
+    assert lake.read("labels", None).num_rows == 0
+    write(lake, "a", ("s1", "cat")).commit({})
+    assert labels(lake) == {"s1": "cat"}
+
+
+def test_a_lake_that_was_moved_says_so_and_does_not_look_empty(lake: Lake, tmp_path: Path) -> None:
+    write(lake, "a", ("s1", "cat")).commit({})
+    lake.close()
+    (tmp_path / "lake").rename(tmp_path / "moved")
+    for create in (False, True):
+        with pytest.raises(UserError, match=r"was moved or copied from file://.*/lake, .*move it back there"):
+            Lake(str(tmp_path / "moved"), create=create)
+    (tmp_path / "moved").rename(tmp_path / "lake")
+    assert labels(Lake(str(tmp_path / "lake"))) == {"s1": "cat"}
+
+
+def test_a_catalog_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "catalog.db").write_bytes(b"x" * 5000)
+    with pytest.raises(UnavailableError, match="file is not a database"):
+        Lake(str(tmp_path))

@@ -37,6 +37,12 @@ def test_columns_are_found_by_name_and_others_are_ignored() -> None:
     assert [(a.sample_id, a.label) for a in parse(text)] == [("i3", "cat")]
 
 
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_the_csv_of_other_spreadsheets_is_read(delimiter: str) -> None:
+    text = "key,annotator,label,seconds\ni1,ann,cat,\n".replace(",", delimiter)
+    assert [(a.annotator, a.sample_id, a.label) for a in parse(text)] == [("ann", "i1", "cat")]
+
+
 def test_lines_of_the_queue_that_nobody_filled_in_are_skipped() -> None:
     assert [a.sample_id for a in parse(HEAD + ",i1,,\n\n,i2, ,\nann,i3,cat,\n")] == ["i3"]
 
