@@ -259,9 +259,13 @@ def export(
     folders: split/class/picture, and a labels.csv. hf-parquet: Hugging Face Parquet files, one split a file. `secondlook ingest` reads
     them all back.
 
-    Example: secondlook export fixed/ --format folders --drop SL201
+    Example:
 
-    A patch is applied to its source with: secondlook ingest SOURCE --labels patch.csv --attributes ""
+        secondlook export fixed/ --format folders --drop SL201
+
+    A patch is applied to its source with:
+
+        secondlook ingest SOURCE --labels patch.csv --attributes ""
     """
     codes = [code.strip().upper() for code in drop.split(",") if code.strip()]
     chosen = read_settings(settings, lake)

@@ -26,7 +26,9 @@ def list_classes(
 ) -> None:
     """The classes, and how many images bear each.
 
-    Example: secondlook classes list --as-of head~1
+    Example:
+
+        secondlook classes list --as-of head~1
     """
     summary = run(Lake.open(read_settings(settings, lake).lake), as_of=as_of)
 

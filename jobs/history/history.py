@@ -74,7 +74,9 @@ def log(
 
     Any verb that reads the lake takes such a number as --as-of.
 
-    Example: secondlook log --limit 5
+    Example:
+
+        secondlook log --limit 5
     """
     rows = run_log(Lake.open(read_settings(settings, lake).lake), limit=limit)
 
@@ -123,7 +125,9 @@ def diff(
 
     Each line names a picture, its label in A and in B, and where the new one comes from.
 
-    Example: secondlook diff head~1 head --format csv > changed.csv
+    Example:
+
+        secondlook diff head~1 head --format csv > changed.csv
     """
     if style not in {"text", "csv"}:
         raise unknown("format", style, ["text", "csv"])
@@ -194,7 +198,9 @@ def blame(
 ) -> None:
     """Everything that happened to one image's label: who, when, in which batch, on what evidence.
 
-    Example: secondlook blame train/00042.jpg
+    Example:
+
+        secondlook blame train/00042.jpg
     """
     summary = run_blame(Lake.open(read_settings(settings, lake).lake), image, as_of=as_of)
 
@@ -290,7 +296,9 @@ def revert(
     Where a decision of the batch is still the current one, the label before it comes back, as an event of its own; what a later decision changed stays, and
     is said. A revert can be reverted too.
 
-    Example: secondlook revert batch-12
+    Example:
+
+        secondlook revert batch-12
     """
     summary = run_revert(Lake.open(read_settings(settings, lake).lake), batch)
 

@@ -172,7 +172,9 @@ def ingest(
     Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents,
     tables and archives: found = samples + rejects + known.
 
-    Example: secondlook ingest photos/ --labels labels.csv --label-column breed
+    Example:
+
+        secondlook ingest photos/ --labels labels.csv --label-column breed
     """
     chosen = _with_options(settings_of(settings, lake), dataset, store)
     columns = Columns(file_column, label_column, split_column, _names(attributes))

@@ -280,7 +280,7 @@ def lint(
     where `report` and `review` read them. Exit status 0: clean; 1: findings above the threshold.
 
     ```
-    secondlook lint                                      all findings, worst first
+    secondlook lint                                      all, worst first
     secondlook lint --select SL1 --limit 20              the 20 worst of each
     secondlook lint --baseline 12                        fail on what is new
     secondlook lint --format sarif --output lint.sarif   for a code host

@@ -86,9 +86,13 @@ def report(
     history of the labels. One file that opens from disk without a network, holds no script, and can be sent to somebody.
     It shows what `ingest`, `train` and `lint` left in the lake; where one of them did not run yet, it says what would be added.
 
-    Example: secondlook report --output report.html
+    Example:
 
-    The state of last week: secondlook report --as-of 12 --output before.html
+        secondlook report --output report.html
+
+    The state of last week:
+
+        secondlook report --as-of 12 --output before.html
     """
     if bias:
         raise UserError("--bias is not there yet; `secondlook report` without it shows label errors by attribute")

@@ -229,7 +229,9 @@ def commit(
     Each picture's answers are weighed by how often each person agrees with the others. Where the best class is probable enough it becomes the
     label, of equal pictures too; the rest stays open, and the reason is said. With nothing to decide, no version is made.
 
-    Example: secondlook commit --min-probability 0.8
+    Example:
+
+        secondlook commit --min-probability 0.8
     """
     chosen = read_settings(settings, lake)
     summary = run(

@@ -77,7 +77,9 @@ def push(
     people fill in annotator, label and seconds, and `review pull` takes it back. The given label and the model's guess are
     not in it. Keys and paths may give labels away, so use --pictures, and know a picture by the sample_id in its column `key`.
 
-    Example: secondlook review push --budget 100 --to queue.csv --pictures queue/
+    Example:
+
+        secondlook review push --budget 100 --to queue.csv --pictures queue/
     """
     chosen = read_settings(settings, lake)
     opened = Lake.open(chosen.lake)
@@ -125,7 +127,9 @@ def pull(
     The file is a CSV with the columns annotator, key, label, seconds. The label is a class, or one of "unsure", "none of these",
     "bad picture". The same file twice adds nothing; a changed answer of the same person is kept beside the earlier one.
 
-    Example: secondlook review pull --from answers.csv
+    Example:
+
+        secondlook review pull --from answers.csv
     """
     chosen = read_settings(settings, lake)
     summary = run_pull(Lake.open(chosen.lake), chosen, file, batch=batch, new_classes=new_classes)
@@ -144,7 +148,9 @@ def status(
 ) -> None:
     """Batches, and how far they are answered and decided.
 
-    Example: secondlook review status
+    Example:
+
+        secondlook review status
     """
     rows = run_status(Lake.open(read_settings(settings, lake).lake), as_of=as_of)
 
