@@ -171,6 +171,9 @@ def _surprise(problem: Exception) -> int:
         where = f": {problem.filename}" if problem.filename else ""
         why = f"this machine refuses to read or write ({os.strerror(problem.errno)}){where}"
         return _complain(why, REFUSALS[problem.errno])
+    database = sys.modules.get("sqlalchemy")  # not imported for this: then the problem is none of its
+    if database is not None and isinstance(problem, database.exc.OperationalError):
+        return _complain(f"the catalog of the lake does not answer: {str(problem).splitlines()[0]}", 3)
     traceback.print_exception(problem)
     return _complain(
         f"this is a bug of secondlook ({type(problem).__name__}: {problem}); please report the lines above", 70

@@ -72,6 +72,26 @@ def test_a_complaint_stays_one_line_whatever_it_names(capsys: pytest.CaptureFixt
     assert r"two\nlines\x1b[2J" in capsys.readouterr().err
 
 
+def test_a_catalog_that_fails_in_the_middle_is_a_service_that_is_away(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sqlite3
+
+    import sqlalchemy as sa
+
+    from secondlook.jobs.terminal import settings
+
+    def full() -> None:
+        raise sa.exc.OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    monkeypatch.setattr(settings, "settings", full)
+    assert run(["settings"]) == 3
+    shown = capsys.readouterr().err
+    assert (
+        shown == "error: the catalog of the lake does not answer: (sqlite3.OperationalError) database or disk is full\n"
+    )
+
+
 def test_ctrl_c_is_said_and_has_a_status_of_its_own(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
