@@ -142,7 +142,8 @@ def _dispatch(arguments: Sequence[str]) -> int:
 
 def run(arguments: Sequence[str]) -> int:
     """The exit status of one call: 0, 1, 2, 3 or 70; every complaint is one sentence on standard error."""
-    logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # its warnings are about retries that succeed
+    for library in ("pyiceberg", "huggingface_hub"):
+        logging.getLogger(library).setLevel(logging.ERROR)  # they warn of each retry; our sentence comes at the end
     try:
         status = _dispatch(arguments)
         sys.stdout.flush()  # here, where a failure still gets its exit status

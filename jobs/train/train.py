@@ -257,7 +257,7 @@ def train(
 
     After more pictures came in, `--score-only` gives them probabilities by the stored model, with Spark.
 
-    Example: secondlook train --backbone google/mobilenet_v2_1.0_224 --image-px 128
+        secondlook train --backbone google/mobilenet_v2_1.0_224
     """
     from secondlook.jobs.lake.store import Lake
 
