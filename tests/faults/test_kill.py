@@ -66,6 +66,9 @@ def rows(lake: Lake) -> Rows:
     }
 
 
+MANY = int(os.environ.get("SECONDLOOK_KILLS", "200"))  # of a soak; each starts a JVM, some ten seconds
+
+
 class Scene:
     """A lake with one version of 20 pictures, and a source that has other labels by now and may have more pictures."""
 
@@ -122,7 +125,7 @@ class Scene:
                 child.kill()
 
 
-@pytest.mark.parametrize("n", [pytest.param(3, id="3"), pytest.param(200, id="200", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("n", [pytest.param(3, id="3"), pytest.param(MANY, id="many", marks=pytest.mark.soak)])
 def test_killed_at_random_moments_the_lake_is_as_before_or_as_after(
     tmp_path: Path, spark: Any, picture: Callable[..., bytes], record: Callable[..., None], n: int
 ) -> None:
