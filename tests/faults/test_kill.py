@@ -1,5 +1,6 @@
 """A process that ingests is killed (SIGKILL) at any moment: the lake is as before or as after, and the next run heals it."""
 
+import os
 import shutil
 import signal
 import subprocess
