@@ -193,7 +193,7 @@ def _by_site(flagged: set[str], sites: Mapping[str, Any]) -> dict[str, dict[str,
 
 def _share(right: int, n: int) -> str:
     found = share(right, n)
-    return f"{right} of {n}  {found.value:.1%} ({found.interval.low:.1%} to {found.interval.high:.1%})"
+    return f"{right}/{n}  {found.value:.1%} ({found.interval.low:.0%}–{found.interval.high:.0%})"
 
 
 def _show(summary: Mapping[str, Any]) -> None:
@@ -222,8 +222,8 @@ def _show(summary: Mapping[str, Any]) -> None:
     for column in ("", "before", "after"):
         table.add_column(column, justify="right" if column else "left")
     for title, right, n in (
-        ("training labels that are right", "labels_right", "labels"),
-        ("model right on held-out digits", "held_out_right", "held_out"),
+        ("training labels right", "labels_right", "labels"),
+        ("held-out digits right", "held_out_right", "held_out"),
     ):
         table.add_row(title, *(_share(side[right], side[n]) for side in (before, after)))
     out().print(table)
