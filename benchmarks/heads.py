@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from sklearn.metrics import average_precision_score
 
@@ -37,7 +38,7 @@ REQUIRED = {"aggre": (83.1, 85.4, 85.9), "random1": (82.4, 84.7, 85.4), "worse":
 NAMES = ("linear", "average", "refit")
 
 
-def features(file: Path, data: Path) -> np.ndarray:
+def features(file: Path, data: Path) -> npt.NDArray[Any]:
     """(50000, 1280) from the file, made where it is not there."""
     if not file.exists():
         backbone = backbones.load(str(SHARED / "models/mobilenet_v2"), 128, torch.device("cpu"))
@@ -51,7 +52,9 @@ def features(file: Path, data: Path) -> np.ndarray:
     return np.load(file)
 
 
-def judged(name: str, given: np.ndarray, clean: np.ndarray, probs: np.ndarray, folds: np.ndarray) -> dict[str, Any]:
+def judged(
+    name: str, given: npt.NDArray[Any], clean: npt.NDArray[Any], probs: npt.NDArray[Any], folds: npt.NDArray[Any]
+) -> dict[str, Any]:
     """The figures of one set of out-of-sample probabilities."""
     calibrated, temperature = cross_fit_temperature(given, probs, folds)
     errors, wrong = label_errors(given, calibrated), given != clean
@@ -73,7 +76,9 @@ def judged(name: str, given: np.ndarray, clean: np.ndarray, probs: np.ndarray, f
     }
 
 
-def measured(seen: heads.Seen, space: heads.Space, given: np.ndarray, clean: np.ndarray, seed: int) -> list[Any]:
+def measured(
+    seen: heads.Seen, space: heads.Space, given: npt.NDArray[Any], clean: npt.NDArray[Any], seed: int
+) -> list[Any]:
     """The figures of the linear head, the average, and the refit."""
     n = len(given)
     folds = assign_folds(given, np.arange(n), 5, generator(seed, "folds"))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
@@ -36,7 +37,7 @@ print(json.dumps({"seconds": time.perf_counter() - start,
 """
 
 
-def made(n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def made(n: int, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Labels (n,), a tenth of them random, and float32 probabilities (n, k) that mostly know the true class."""
     rng = np.random.default_rng(SEED)
     probs = rng.standard_exponential((n, k), dtype=np.float32) ** 3

@@ -1,6 +1,9 @@
 """The label audit as a function of arrays: by hand, against a slow definition, against cleanlab, and its properties."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -13,7 +16,7 @@ from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 
 
-def made(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def made(seed: int, n: int, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Labels, a tenth of them missing, and sharp probabilities that mostly agree with them."""
     rng = np.random.default_rng(seed)
     probs = rng.dirichlet(np.full(k, 0.3), n)
@@ -21,7 +24,7 @@ def made(seed: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.where(rng.random(n) < 0.1, -1, labels), probs
 
 
-def slow(label: int, row: np.ndarray, margin: float) -> tuple[float, int, bool]:
+def slow(label: int, row: npt.NDArray[Any], margin: float) -> tuple[float, int, bool]:
     """The definition, a row at a time, in plain Python of float32 values."""
     if label < 0:
         return float("nan"), max(range(len(row)), key=lambda c: row[c]), False
@@ -179,7 +182,9 @@ GOOD = np.array([[0.5, 0.5], [0.25, 0.75]])
         ([0, 1], np.array([[0.5, 0.5], [0.5, 0.25]]), "row 11 of the probabilities sums to 0.75; rows must sum to 1"),
     ],
 )
-def test_what_is_no_probability_is_refused_by_its_row(labels: list[int], probs: np.ndarray, sentence: str) -> None:
+def test_what_is_no_probability_is_refused_by_its_row(
+    labels: list[int], probs: npt.NDArray[Any], sentence: str
+) -> None:
     with pytest.raises(UserError, match=sentence):
         label_errors(np.array(labels), probs, first_row=10)
 
@@ -218,7 +223,7 @@ def test_no_rows_are_no_doubts() -> None:
 
 @given(arrays.arrays(np.float32, (4, 3), elements=st.floats(width=32)))
 @settings(deadline=None, max_examples=60)
-def test_no_table_of_floats_ends_in_anything_but_an_answer_or_a_sentence(table: np.ndarray) -> None:
+def test_no_table_of_floats_ends_in_anything_but_an_answer_or_a_sentence(table: npt.NDArray[Any]) -> None:
     try:
         found = label_errors(np.array([0, 1, 2, -1]), table)
     except UserError:

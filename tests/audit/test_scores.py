@@ -1,6 +1,9 @@
 """Precision, recall and F1 of flags: by hand, against scikit-learn, and what their intervals promise."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +12,7 @@ from sklearn.metrics import f1_score, precision_score, recall_score
 from secondlook.pipeline.audit.scores import best_f1, detection
 
 
-def made(seed: int, n: int = 200) -> tuple[np.ndarray, np.ndarray]:
+def made(seed: int, n: int = 200) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     rng = np.random.default_rng(seed)
     wrong = rng.random(n) < 0.2
     return np.where(rng.random(n) < 0.8, wrong, ~wrong), wrong

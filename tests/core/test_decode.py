@@ -14,8 +14,10 @@ from collections.abc import Callable
 from math import ceil
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -42,7 +44,7 @@ def refused(data: bytes, limits: Limits = LIMITS) -> str:
     return outcome.reason
 
 
-def on_white(image: Image.Image) -> np.ndarray:
+def on_white(image: Image.Image) -> npt.NDArray[Any]:
     """The slow and obvious definition: what a viewer shows on a white page."""
     rgba = np.asarray(image.convert("RGBA")).astype(float)
     alpha = rgba[..., 3:] / 255

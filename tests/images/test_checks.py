@@ -6,8 +6,10 @@ import random
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -30,7 +32,7 @@ SETTINGS = LintSettings()
 Shared = Callable[[str], Path]
 
 
-def columns(images: Iterable[Image.Image]) -> dict[str, np.ndarray]:
+def columns(images: Iterable[Image.Image]) -> dict[str, npt.NDArray[Any]]:
     rows = []
     for image in images:
         buffer = io.BytesIO()
@@ -41,7 +43,7 @@ def columns(images: Iterable[Image.Image]) -> dict[str, np.ndarray]:
     return {name: np.array([row[name] for row in rows]) for name in COLUMNS}
 
 
-def share(code: str, seen: Columns, blur: np.ndarray | None = None) -> float:
+def share(code: str, seen: Columns, blur: npt.NDArray[Any] | None = None) -> float:
     limit = thresholds(SETTINGS, seen["blur"] if blur is None else blur)[code]
     return float(CHECKS[code](seen, limit).flagged.mean())
 

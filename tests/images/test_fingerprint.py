@@ -2,8 +2,10 @@
 
 import io
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -84,7 +86,7 @@ def test_orientation_does_not_count() -> None:
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(1, 5), st.just(7), st.just(3))))
 @settings(max_examples=60, deadline=None)
-def test_combined_is_mean_and_deviation_of_all_pixels(pictures: np.ndarray) -> None:
+def test_combined_is_mean_and_deviation_of_all_pixels(pictures: npt.NDArray[Any]) -> None:
     values = pictures / 255
     found = combined(values.mean(axis=1), values.std(axis=1))
     assert found.mean == pytest.approx(tuple(values.mean(axis=(0, 1))), abs=1e-9)

@@ -1,8 +1,10 @@
 """Perceptual hashes: against a slow and obvious definition, and what must not change them."""
 
 import io
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from scipy.fft import dct
 from secondlook.pipeline.images.hashes import dhash, hamming, mirrored, phash, small
 
 
-def texture(seed: int, height: int = 112, width: int = 112) -> np.ndarray:
+def texture(seed: int, height: int = 112, width: int = 112) -> npt.NDArray[Any]:
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray(rng.integers(0, 256, (8, 8), dtype=np.uint8))
     return np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
@@ -26,7 +28,7 @@ def bits(value: int) -> list[int]:
 
 @given(arrays.arrays(np.uint8, (32, 32)))
 @settings(max_examples=100, deadline=None)
-def test_phash_is_its_definition(luma: np.ndarray) -> None:
+def test_phash_is_its_definition(luma: npt.NDArray[Any]) -> None:
     low = dct(dct(luma.astype(float), axis=0), axis=1)[:8, :8].ravel()
     found = bits(phash(luma))
     for frequency, bit in zip(low - np.median(low), found, strict=True):
@@ -107,7 +109,7 @@ def test_mirrored_is_about_the_hash_of_the_mirror_image() -> None:
 
 @given(arrays.arrays(np.int64, 5), arrays.arrays(np.int64, 5))
 @settings(max_examples=50)
-def test_hamming_counts_bits(one: np.ndarray, other: np.ndarray) -> None:
+def test_hamming_counts_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> None:
     wanted = [
         sum(a != b for a, b in zip(bits(int(x)), bits(int(y)), strict=True)) for x, y in zip(one, other, strict=True)
     ]

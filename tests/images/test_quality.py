@@ -1,8 +1,10 @@
 """Brightness, contrast, sharpness and entropy: by hand, against slow definitions, and what they must not depend on."""
 
 from math import log2
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ PICTURES = arrays.arrays(np.uint8, st.tuples(st.integers(1, 24), st.integers(1, 
 
 @given(PICTURES)
 @settings(max_examples=100, deadline=None)
-def test_numbers_are_their_definitions(pixels: np.ndarray) -> None:
+def test_numbers_are_their_definitions(pixels: npt.NDArray[Any]) -> None:
     luma = gray(pixels)
     weighted = pixels @ np.array([0.299, 0.587, 0.114])
     assert np.abs(luma - weighted).max() <= 0.51
@@ -44,7 +46,7 @@ def test_numbers_are_their_definitions(pixels: np.ndarray) -> None:
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(3, 12), st.integers(3, 12))))
 @settings(max_examples=50, deadline=None)
-def test_laplacian_variance_is_its_definition(luma: np.ndarray) -> None:
+def test_laplacian_variance_is_its_definition(luma: npt.NDArray[Any]) -> None:
     values = luma / 255
     inside = [
         values[y - 1, x] + values[y + 1, x] + values[y, x - 1] + values[y, x + 1] - 4 * values[y, x]
@@ -95,7 +97,7 @@ def photograph(seed: int, side: int) -> Image.Image:
     return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8)).convert("RGB")
 
 
-def measured(image: Image.Image) -> np.ndarray:
+def measured(image: Image.Image) -> npt.NDArray[Any]:
     pixels = working(np.asarray(image))
     found = quality(pixels, gray(pixels))
     return np.array([found.brightness, found.contrast, found.blur, found.entropy / 8])

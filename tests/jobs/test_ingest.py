@@ -19,8 +19,9 @@ from secondlook.jobs import cli
 from secondlook.jobs.ingest import ingest
 from secondlook.jobs.ingest import slices as ingest_spark
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.records import rows
-from secondlook.jobs.lake.store import Lake, images_by_content
+from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.sources import Columns, Source
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.decode import REASONS

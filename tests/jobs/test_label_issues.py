@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -37,7 +38,7 @@ def labels_file(folder: Path, labels: list[str], name: str = "labels.csv", colum
     return path
 
 
-def probs_file(folder: Path, probs: np.ndarray, name: str = "probs.npy") -> Path:
+def probs_file(folder: Path, probs: npt.NDArray[Any], name: str = "probs.npy") -> Path:
     np.save(folder / name, probs, allow_pickle=probs.dtype == object)
     return folder / name
 
@@ -302,7 +303,7 @@ def test_mistakes_in_labels_and_options(
     assert sentence in mistake(folder, capsys, *more)
 
 
-def nan_in_row_3() -> np.ndarray:
+def nan_in_row_3() -> npt.NDArray[Any]:
     probs = PROBS.copy()
     probs[3, 1] = np.nan
     return probs
@@ -323,7 +324,7 @@ def nan_in_row_3() -> np.ndarray:
     ],
 )
 def test_mistakes_in_the_array(
-    folder: Path, capsys: pytest.CaptureFixture[str], probs: np.ndarray, sentence: str
+    folder: Path, capsys: pytest.CaptureFixture[str], probs: npt.NDArray[Any], sentence: str
 ) -> None:
     probs_file(folder, probs)
     assert sentence in mistake(folder, capsys, "--classes", CLASSES)

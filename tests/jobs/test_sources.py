@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondlook.jobs.lake.store import read_reference
+from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.sources import Columns, Listing, Source, listing
 from secondlook.jobs.sources.listing import clean_label, is_found, place
 from secondlook.jobs.sources.read import Row, contents

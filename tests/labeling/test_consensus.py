@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -115,8 +117,8 @@ def test_no_votes_no_decisions() -> None:
 
 
 def dense(
-    items: Sequence[int], people: Sequence[int], labels: Sequence[int], k: int, model: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
+    items: Sequence[int], people: Sequence[int], labels: Sequence[int], k: int, model: npt.NDArray[Any] | None = None
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """The same EM with a full (N, K) matrix and loops: probabilities and reliabilities."""
     n, a = max(items) + 1, max(people) + 1
     reliability = [PRIOR_RIGHT / (PRIOR_RIGHT + PRIOR_WRONG)] * a
@@ -137,7 +139,7 @@ def dense(
     return probs, np.array(reliability)
 
 
-def random_votes(seed: int, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def random_votes(seed: int, k: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
     rng = np.random.default_rng(seed)
     items = np.concatenate([np.arange(6), rng.integers(0, 6, 8)])
     people = np.concatenate([rng.permutation(4), rng.integers(0, 4, 10)])

@@ -4,8 +4,10 @@ import io
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -51,7 +53,7 @@ def saved(make: Callable[[], object], folder: Path) -> str:
     return str(folder)
 
 
-def some_pixels(side_px: int, n: int = 5) -> np.ndarray:
+def some_pixels(side_px: int, n: int = 5) -> npt.NDArray[Any]:
     return np.random.default_rng(0).integers(0, 255, (n, side_px, side_px, 3), dtype=np.uint8)
 
 
@@ -160,7 +162,7 @@ def test_a_hub_that_does_not_answer_is_told_from_a_name_that_it_does_not_know() 
     assert "the hub has no model who/what" in str(unknown)
 
 
-def png(pixels: np.ndarray) -> bytes:
+def png(pixels: npt.NDArray[Any]) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "PNG")
     return buffer.getvalue()

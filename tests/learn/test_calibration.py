@@ -1,8 +1,10 @@
 """Temperature and calibration error, by hand and against slow definitions."""
 
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from secondlook.pipeline.learn.calibration import (
@@ -14,12 +16,12 @@ from secondlook.pipeline.learn.calibration import (
 )
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
     return raised / raised.sum(axis=1, keepdims=True)
 
 
-def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Labels that really have the probabilities softmax(logits), and probabilities too sure by a factor."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 1.5, (n, 4))
@@ -28,7 +30,7 @@ def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[np.ndarray, np.ndarr
     return labels, softmax(sharpness * logits).astype(np.float32)
 
 
-def slow_ece(labels: np.ndarray, probs: np.ndarray, bins: int = 15) -> float:
+def slow_ece(labels: npt.NDArray[Any], probs: npt.NDArray[Any], bins: int = 15) -> float:
     total = 0.0
     for i in range(bins):
         rows = [r for r in range(len(labels)) if i / bins < float(probs[r].max()) <= (i + 1) / bins]

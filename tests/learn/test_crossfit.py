@@ -1,6 +1,9 @@
 """Folds that keep copies together, and which labels a refit trusts."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -66,7 +69,7 @@ def test_links_make_groups() -> None:
     assert group[4] == group[5]
 
 
-def slow_majority(owner: np.ndarray, labels: np.ndarray, n: int) -> list[int]:
+def slow_majority(owner: npt.NDArray[Any], labels: npt.NDArray[Any], n: int) -> list[int]:
     result = []
     for content in range(n):
         votes = [int(x) for x in labels[owner == content] if x >= 0]

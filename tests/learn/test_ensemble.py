@@ -1,8 +1,10 @@
 """Heads on an embedding: each by a slow definition or what it must be able to do, and truly out of sample together."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given, settings
@@ -14,7 +16,9 @@ from secondlook.pipeline.learn.crossfit import assign_folds
 CPU = torch.device("cpu")
 
 
-def blobs(n: int = 240, n_classes: int = 4, width: int = 12, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def blobs(
+    n: int = 240, n_classes: int = 4, width: int = 12, seed: int = 0
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Embeddings around a centre for each class, and the classes."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % n_classes
@@ -22,7 +26,9 @@ def blobs(n: int = 240, n_classes: int = 4, width: int = 12, seed: int = 0) -> t
     return (centers[labels] + rng.normal(0, 1.0, (n, width))).astype(np.float32), labels
 
 
-def fitted(embeddings: np.ndarray, labels: np.ndarray, refits: int = 0, seed: int = 5, folds: int = 2) -> tuple:
+def fitted(
+    embeddings: npt.NDArray[Any], labels: npt.NDArray[Any], refits: int = 0, seed: int = 5, folds: int = 2
+) -> tuple:
     space = heads.fit_space(embeddings)
     rows = np.flatnonzero(labels >= 0)
     fold = np.full(len(labels), -1, np.int64)
@@ -32,7 +38,9 @@ def fitted(embeddings: np.ndarray, labels: np.ndarray, refits: int = 0, seed: in
     return seen, fold, ensemble.cross_fit(space, seen, labels, fold, n_classes, refits=refits, seed=seed, where=CPU)
 
 
-def slow_neighbors(directions: np.ndarray, references: np.ndarray, labels: np.ndarray, k: int) -> np.ndarray:
+def slow_neighbors(
+    directions: npt.NDArray[Any], references: npt.NDArray[Any], labels: npt.NDArray[Any], k: int
+) -> npt.NDArray[Any]:
     rows = []
     for direction in directions:
         nearness = [float(direction @ reference) for reference in references]

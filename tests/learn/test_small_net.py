@@ -1,7 +1,10 @@
 """The small net: on real digits with wrong labels, and reproducible."""
 
+from typing import Any
+
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from sklearn.datasets import load_digits
@@ -13,7 +16,7 @@ CPU = torch.device("cpu")
 LOOK_ALIKE = np.array([6, 7, 3, 8, 9, 6, 5, 1, 3, 4])
 
 
-def digits(n: int, side_px: int) -> tuple[np.ndarray, np.ndarray]:
+def digits(n: int, side_px: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     data = load_digits()
     small = (data.images[:n] * 15.9).astype(np.uint8)
     pictures = [cv2.cvtColor(cv2.resize(one, (side_px, side_px)), cv2.COLOR_GRAY2RGB) for one in small]
@@ -21,7 +24,7 @@ def digits(n: int, side_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def noisy() -> dict[str, np.ndarray]:
+def noisy() -> dict[str, npt.NDArray[Any]]:
     pixels, clean = digits(500, 32)
     wrong = np.random.default_rng(1).random(len(clean)) < 0.1
     labels = np.where(wrong, LOOK_ALIKE[clean], clean)
@@ -30,27 +33,31 @@ def noisy() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def result(noisy: dict[str, np.ndarray]) -> small_net.CrossFit:
+def result(noisy: dict[str, npt.NDArray[Any]]) -> small_net.CrossFit:
     return small_net.cross_fit(
         noisy["pixels"], noisy["labels"], noisy["folds"], 10, refits=1, epochs=8, batch=64, seed=7, where=CPU
     )
 
 
 def test_it_reads_digits_out_of_sample_in_spite_of_wrong_labels(
-    noisy: dict[str, np.ndarray], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
 ) -> None:
     assert (result.probs.argmax(axis=1) == noisy["clean"]).mean() > 0.94
     assert result.probs.sum(axis=1) == pytest.approx(np.ones(500), abs=1e-4)
 
 
-def test_it_finds_the_labels_that_were_made_wrong(noisy: dict[str, np.ndarray], result: small_net.CrossFit) -> None:
+def test_it_finds_the_labels_that_were_made_wrong(
+    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+) -> None:
     doubted = result.probs.argmax(axis=1) != noisy["labels"]
     assert doubted[noisy["wrong"]].mean() > 0.9
     assert doubted[~noisy["wrong"]].mean() < 0.06
     assert noisy["wrong"][~result.learned].mean() > 0.6
 
 
-def test_the_whole_net_embeds_alike_what_is_alike(noisy: dict[str, np.ndarray], result: small_net.CrossFit) -> None:
+def test_the_whole_net_embeds_alike_what_is_alike(
+    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+) -> None:
     vectors, probs = small_net.ask(noisy["pixels"], result.model.whole, CPU)
     assert (probs.argmax(axis=1) == noisy["clean"]).mean() > 0.94
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -59,7 +66,9 @@ def test_the_whole_net_embeds_alike_what_is_alike(noisy: dict[str, np.ndarray], 
     assert (noisy["clean"][likeness.argmax(axis=1)] == noisy["clean"]).mean() > 0.9
 
 
-def test_what_is_stored_comes_back_and_says_the_same(noisy: dict[str, np.ndarray], result: small_net.CrossFit) -> None:
+def test_what_is_stored_comes_back_and_says_the_same(
+    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+) -> None:
     back = small_net.from_arrays(small_net.to_arrays(result.model))
     some = noisy["pixels"][:50]
     assert back.probs(some, CPU).tobytes() == result.model.probs(some, CPU).tobytes()
