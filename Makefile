@@ -41,7 +41,8 @@ test: $(DEV_READY) ## all checks and tests
 	$(BIN)/python -m pytest
 
 types: $(DEV_READY)
-	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling
+	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling -p tests
+	$(BIN)/mypy benchmarks/*.py
 
 soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
 	SECONDLOOK_SOAK=docs/results/soak.json $(BIN)/python -m pytest -m soak

@@ -49,7 +49,8 @@ def features(file: Path, data: Path) -> npt.NDArray[Any]:
                 backbone.embed(batch.pixels) for batch in picture_batches(stream, 128, 128, Limits(2**26, 10**8, 20.0))
             ]
         np.save(file, np.concatenate(parts))
-    return np.load(file)
+    found: npt.NDArray[Any] = np.load(file)
+    return found
 
 
 def judged(

@@ -183,7 +183,9 @@ def measure(spark: Any, name: str, archive: Path, scratch: Path) -> dict[str, An
     """All three on one dataset."""
     folder = scratch / name
     paths = unpacked(archive, folder)
-    n, facts, peaks = len(paths), {}, {}
+    n = len(paths)
+    facts: dict[str, Any] = {}
+    peaks: dict[str, float] = {}
     decoders = Decoders(paths)
     ingested, decoded, cpu = [], [], []
     for _ in range(ROUNDS):

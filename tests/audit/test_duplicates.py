@@ -68,7 +68,7 @@ def test_masks_find_what_the_definition_finds(bits: int) -> None:
     phash, dhash = family(rng, 200, 4)
     both = (np.concatenate([far, phash]), np.concatenate([far, dhash]))
     search = duplicates._Search(
-        *(c.view(np.uint64) for c in both), np.zeros(20_200, int), np.zeros((1, 1), bool), bits, 8
+        both[0].view(np.uint64), both[1].view(np.uint64), np.zeros(20_200, int), np.zeros((1, 1), bool), bits, 8
     )
     assert len(search._masks()) > 1 or bits == 0
     found = {(i - 20_000, j - 20_000) for i, j in listed(near_duplicates(*both, bits=bits, confirm_bits=8))}
@@ -155,7 +155,7 @@ def test_even_in_a_crowd_who_has_a_near_one_is_told_of_one_and_of_one_across_sid
 def test_fifty_thousand_that_look_alike_do_not_make_a_billion_pairs(kind: str) -> None:
     rng = np.random.default_rng(1)
     n = 20_000 if kind == "few bits" else 50_000
-    spread = np.zeros((n, 16), np.uint64)
+    spread: npt.NDArray[np.uint64] = np.zeros((n, 16), np.uint64)
     if kind == "close":  # three bits of 64 turned
         spread[:, :3] = rng.integers(0, 64, (n, 3), dtype=np.uint64)
         phash = (np.uint64(1) << spread[:, :3]).sum(axis=1).view(np.int64)

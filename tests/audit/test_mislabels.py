@@ -43,7 +43,8 @@ def test_by_hand() -> None:
     assert found.p_error[4] == 1.0
     assert found.suggested.tolist() == [0, 1, 0, 2, 1]
     assert found.flagged.tolist() == [False, True, False, False, True]
-    assert (found.p_error.dtype, found.suggested.dtype, found.flagged.dtype) == (np.float32, np.int32, np.bool_)
+    dtypes = (np.dtype(np.float32), np.dtype(np.int32), np.dtype(np.bool_))
+    assert (found.p_error.dtype, found.suggested.dtype, found.flagged.dtype) == dtypes
 
 
 def test_a_margin_decides_and_a_flagged_row_always_suggests_another_class() -> None:

@@ -179,8 +179,8 @@ def test_all_exif_orientations_show_the_same_picture(shared_data: Shared) -> Non
 def test_orientation_is_applied_in_every_format_that_has_it(form: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    lossless = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}.get(form, {})
-    found = read(saved(turned(orientation), form, exif=exif, **lossless))
+    options: dict[str, dict[str, Any]] = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95, "subsampling": 0}}
+    found = read(saved(turned(orientation), form, exif=exif, **options.get(form, {})))
     assert (found.width, found.height, found.orientation) == (48, 32, orientation)
     assert np.abs(found.pixels.astype(int) - ORIENTED[..., None]).max() <= (3 if form == "JPEG" else 0)
 

@@ -62,7 +62,8 @@ def test_calibration_error_is_what_the_definition_says(rows: list[tuple[float, b
             accuracy = sum(right for _, right in inside) / len(inside)
             confidence = sum(p for p, _ in inside) / len(inside)
             slow += len(inside) / len(rows) * abs(accuracy - confidence)
-    assert calibration_error(*zip(*rows, strict=True), bins) == pytest.approx(slow)
+    confidences, correct = zip(*rows, strict=True)
+    assert calibration_error(confidences, correct, bins) == pytest.approx(slow)
 
 
 def test_a_calibrated_model_stays_below_chance_as_often_as_said_and_others_do_not() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,7 @@ def summary(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
-def part(summary: dict[str, object], name: str) -> dict[str, int]:
+def part(summary: dict[str, object], name: str) -> dict[str, Any]:
     value = summary[name]
     assert isinstance(value, dict)
     return value

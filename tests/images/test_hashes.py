@@ -100,7 +100,7 @@ def test_brightness_and_contrast_do_not_count() -> None:
 
 def test_mirrored_is_about_the_hash_of_the_mirror_image() -> None:
     apart = [
-        int(hamming(mirrored(np.int64(phash(small(texture(seed))))), phash(small(texture(seed)[:, ::-1]))))
+        int(hamming(mirrored(np.asarray(phash(small(texture(seed))), np.int64)), phash(small(texture(seed)[:, ::-1]))))
         for seed in range(50)
     ]
     assert np.mean(apart) < 6  # two unlike pictures differ in 32

@@ -41,7 +41,9 @@ def test_numbers_are_their_definitions(pixels: npt.NDArray[Any]) -> None:
     assert found.entropy == pytest.approx(-sum(share * log2(share) for share in shares), abs=1e-9)
     assert found.mean == pytest.approx(tuple((pixels / 255).mean(axis=(0, 1))), abs=1e-9)
     assert found.std == pytest.approx(tuple((pixels / 255).std(axis=(0, 1))), abs=1e-7)
-    assert found.blur == pytest.approx(laplacian_variance(luma) / max(np.var(values), 1 / 255**2), rel=1e-6, abs=1e-9)
+    assert found.blur == pytest.approx(
+        laplacian_variance(luma) / max(float(np.var(values)), 1 / 255**2), rel=1e-6, abs=1e-9
+    )
 
 
 @given(arrays.arrays(np.uint8, st.tuples(st.integers(3, 12), st.integers(3, 12))))

@@ -156,7 +156,7 @@ def test_a_csv_of_everything_labels_the_bare_pictures(
 ) -> None:
     source = tmp_path / "photos"
     source.mkdir()
-    pictures = [
+    pictures: list[tuple[Any, ...]] = [
         (f"{n}.png", HOSTILE[n], picture(n, 8, 8), {"split": "train", "attributes": [("age", "9, or\n10")]})
         for n in range(6)
     ]

@@ -23,6 +23,7 @@ from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.sources import Columns, Source
+from secondlook.jobs.sources import listing as listed
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.decode import REASONS
 from secondlook.pipeline.core.errors import UnavailableError, UserError
@@ -318,7 +319,7 @@ def test_every_messy_file_is_ingested_or_rejected_with_a_reason(
 def test_a_remote_source_that_is_away_is_not_a_folder_of_rejects(
     lake: Lake, spark: Any, made: Made, pictures: dict[str, tuple[bytes, str]]
 ) -> None:
-    listing = ingest.listed(Source(made("folder", pictures)))
+    listing = listed(Source(made("folder", pictures)))
     where = pa.array([f"webhdfs://127.0.0.1:9/{i}".encode() for i in range(len(pictures))])
     away = dataclasses.replace(listing, url="webhdfs://127.0.0.1:9", rows=listing.rows.set_column(1, "where", where))
     with pytest.raises(UnavailableError, match="not one of 7 pictures of webhdfs"):

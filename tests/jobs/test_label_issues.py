@@ -363,7 +363,8 @@ def test_a_truncated_array_and_a_header_that_promises_the_moon(
     (folder / "probs.npy").write_bytes(whole[:-1])
     assert "is truncated" in mistake(folder, capsys)
     buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(buffer, {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10**6)})
+    header = {"descr": "<f8", "fortran_order": False, "shape": (10**12, 10**6)}
+    np.lib.format.write_array_header_1_0(buffer, header)  # type: ignore[no-untyped-call]  # NumPy gives it no types
     (folder / "probs.npy").write_bytes(buffer.getvalue())
     tracemalloc.start()
     assert "is truncated" in mistake(folder, capsys)

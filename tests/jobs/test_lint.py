@@ -15,6 +15,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
+from secondlook.jobs.sources import Source
 from secondlook.pipeline.core.config import LintSettings, Settings, Waiver
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
@@ -54,6 +55,13 @@ def model(lake: Lake, probs: dict[bytes, list[float]], classes: list[str], name:
     put(lake, "train", models=[facts], predictions=predictions)
 
 
+def printed(data: bytes) -> dict[str, Any]:
+    """The fingerprint of a picture that can be read."""
+    found = fingerprint(data, Limits())
+    assert isinstance(found, dict), found
+    return found
+
+
 def label(lake: Lake, key: str, name: str | None) -> None:
     put(lake, "commit", labels=[{"sample_id": sample_id("default", key), "label": name, "source": "review"}])
 
@@ -77,7 +85,7 @@ def messy(lake: Lake, fill: Callable[..., dict[str, str]], picture: Callable[...
         ("test/e.png", None, picture(5, 64, 64), {"split": "test"}),
     ]
     fill(pictures)
-    prints = [fingerprint(data, Limits()) for data in {data for _, _, data, _ in pictures}]
+    prints = [printed(data) for data in {data for _, _, data, _ in pictures}]
     put(lake, "prints", fingerprints=prints)
     rejects = [("train/bad.png", "truncated"), ("train/mended.png", None), ("train/c.png", "truncated")]
     put(lake, "rejects", rejects=[{"sample_id": sample_id("default", k), "key": k, "reason": r} for k, r in rejects])
@@ -152,7 +160,7 @@ def test_spark_and_local_agree_on_an_unlabeled_lake_without_copies(
 ) -> None:
     data = picture(1, 64, 64)
     fill([("a.png", None, data)])
-    put(lake, "prints", fingerprints=[fingerprint(data, Limits())])
+    put(lake, "prints", fingerprints=[printed(data)])
     for engine in ("local", "spark"):
         rows, notes = lint._compute(lake, SETTINGS, lake.at(), engine, spark)
         assert rows.num_rows == 0
@@ -197,7 +205,7 @@ def test_lint_of_a_clean_lake_is_remembered_too(
 ) -> None:
     data = [picture(seed, 64, 64) for seed in (1, 2)]
     fill([("a.png", "cat", data[0]), ("b.png", "cat", data[1])])
-    put(lake, "prints", fingerprints=[fingerprint(one, Limits()) for one in data])
+    put(lake, "prints", fingerprints=[printed(one) for one in data])
     first, again = lint.run(lake, SETTINGS), lint.run(lake, SETTINGS)
     assert (first["findings"], first["clean"], first["reused"], first["lint"]) == (0, True, False, 3)
     assert (again["findings"], again["clean"], again["reused"], again["lint"]) == (0, True, True, 3)
@@ -361,7 +369,7 @@ def test_what_ingest_reads_is_linted(
         "train/dog/c.png": (picture(2, 64, 64), "dog"),
     }
     lake = Lake(str(tmp_path / "lake"), create=True)
-    ingest.run(lake, SETTINGS, spark, ingest.Source(made("folder", pictures)))
+    ingest.run(lake, SETTINGS, spark, Source(made("folder", pictures)))
     expected = {("SL301", "train/cat/broken.png")}
     expected |= {
         (rule, f"train/{name}/a.png") for rule in ("SL103", "SL201", "SL202", "SL203") for name in ("cat", "dog")

@@ -42,7 +42,9 @@ def ingested(lake: Lake, picture: Callable[..., bytes]) -> Lake:
     filler(lake)(pictures)
     attempt = lake.attempt("ingest", {"more": 1})
     prints = {content_id(data): fingerprint(data, Limits()) for _, _, data, _ in pictures}
-    attempt.append("fingerprints", rows("fingerprints", list(prints.values())))
+    readable = [one for one in prints.values() if isinstance(one, dict)]
+    assert len(readable) == len(prints)
+    attempt.append("fingerprints", rows("fingerprints", readable))
     bad = {"sample_id": sample_id("default", "p/bad.png"), "dataset": "default", "source": "here", "key": "p/bad.png"}
     attempt.append("rejects", rows("rejects", [bad | {"reason": "truncated", "detail": "ends early"}]))
     attempt.commit({"found": 41, "samples": 40, "rejects": 1})

@@ -9,7 +9,7 @@ import threading
 import tracemalloc
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -407,7 +407,7 @@ def test_a_reference_opens_the_same_bytes(made: Made, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["zip", "webdataset"])
 def test_an_archive_is_opened_once_for_its_references_and_again_when_it_was_replaced(made: Made, kind: str) -> None:
-    def urls(pictures: dict[str, tuple[bytes, str | None]]) -> list[str]:
+    def urls(pictures: Mapping[str, tuple[bytes, str | None]]) -> list[str]:
         rows = rows_of(listing(Source(made(kind, pictures))))
         return [str(reference(Row(**{name: row[name] for name in Row.__match_args__}))) for row in rows]
 
@@ -460,6 +460,7 @@ def test_webdataset_json_gives_label_and_attributes_and_refuses_boxes(tmp_path: 
     row = rows_of(listing(Source(shard({"label": 3, "site": "north", "n": 2, "ok": True}))))[0]
     assert (row["key"], row["label"]) == ("a.jpg", "3")
     assert row["attributes"] == [("site", "north"), ("n", "2"), ("ok", "true")]
+    facts: dict[str, Any]
     for facts in ({"label": ["a", "b"]}, {"bbox": [1, 2, 3, 4]}, {"objects": []}):
         with pytest.raises(UserError, match="several labels for an image, boxes and masks are not supported"):
             listing(Source(shard(facts)))

@@ -18,6 +18,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import features, scoring, train, training_set
 from secondlook.pipeline.core.config import LintSettings, Settings, TrainSettings
+from secondlook.pipeline.core.decode import Rejected
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
 
@@ -135,7 +136,7 @@ def test_copies_never_straddle_folds(lake: Lake, fill: Fill) -> None:
     fill(some)
     hashes = np.random.default_rng(0).integers(-(2**62), 2**62, 30)
     hashes[1], hashes[2] = hashes[0], hashes[0] ^ 3
-    prints = [
+    prints: list[dict[str, Any]] = [
         {"content_id": content_id(data), "phash": int(h), "dhash": int(h), "entropy": 5.0}
         for (_, _, data, _), h in zip(some, hashes, strict=True)
     ]
@@ -249,6 +250,7 @@ def test_scoring_in_spark_says_what_the_driver_says(
         from secondlook.pipeline.learn import batches, generalist
 
         pixels = batches.read(data, 16 if kind == "small" else 32, features.limits(settings.ingest))
+        assert not isinstance(pixels, Rejected)
         embedded, probs = scorer.score(pixels[None])
         best, values = generalist.top_k(probs, 20)
         row = rows[content_id(data)]
@@ -281,6 +283,7 @@ def test_the_driver_s_own_unlabeled_probabilities_are_the_stored_model_s(lake: L
         scorer = _scorer(lake)
         for key, _, data, _ in new:
             pixels = batches.read(data, side_px, features.limits(settings.ingest))
+            assert not isinstance(pixels, Rejected)
             _, probs = scorer.score(pixels[None])
             said = of(lake, key)
             assert [said["across"], said["upright"]] == pytest.approx(probs[0].tolist(), abs=1e-4)

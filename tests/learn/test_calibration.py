@@ -18,7 +18,8 @@ from secondlook.pipeline.learn.calibration import (
 
 def softmax(logits: npt.NDArray[Any]) -> npt.NDArray[Any]:
     raised = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return raised / raised.sum(axis=1, keepdims=True)
+    probs: npt.NDArray[Any] = raised / raised.sum(axis=1, keepdims=True)
+    return probs
 
 
 def drawn(n: int, sharpness: float, seed: int = 0) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -28,7 +28,7 @@ def blobs(
 
 def fitted(
     embeddings: npt.NDArray[Any], labels: npt.NDArray[Any], refits: int = 0, seed: int = 5, folds: int = 2
-) -> tuple:
+) -> tuple[heads.Seen, npt.NDArray[np.int64], ensemble.CrossFit]:
     space = heads.fit_space(embeddings)
     rows = np.flatnonzero(labels >= 0)
     fold = np.full(len(labels), -1, np.int64)

@@ -1,6 +1,7 @@
 """The findings in each format: what machines read is valid, what people read can't be tricked."""
 
 import json
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
@@ -69,10 +70,11 @@ def test_a_key_is_a_relative_uri_that_leads_back_to_it(key: str) -> None:
     assert unquote(encoded) == key
 
 
-def sarif(*findings: Finding | Shown, compared: bool = False) -> dict[str, object]:
+def sarif(*findings: Finding | Shown, compared: bool = False) -> dict[str, Any]:
     read = json.loads(written("sarif", *findings, compared=compared), parse_constant=pytest.fail)
     check_sarif(read)
-    return read["runs"][0]  # type: ignore[no-any-return]
+    run: dict[str, Any] = read["runs"][0]
+    return run
 
 
 def check_sarif(log: object) -> None:
@@ -111,9 +113,9 @@ def check_sarif(log: object) -> None:
 
 def test_sarif_has_the_essential_parts() -> None:
     run = sarif(finding(), finding("yak", "SL503", "class"))
-    first, second = run["results"]  # type: ignore[misc]
-    assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "train/a%20b.jpg"  # type: ignore[index]
-    assert second["locations"][0]["logicalLocations"][0]["name"] == "yak"  # type: ignore[index]
+    first, second = run["results"]
+    assert first["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] == "train/a%20b.jpg"
+    assert second["locations"][0]["logicalLocations"][0]["name"] == "yak"
 
 
 def test_sarif_of_nothing_is_valid() -> None:
@@ -123,9 +125,9 @@ def test_sarif_of_nothing_is_valid() -> None:
 def test_waived_findings_are_suppressed_results_and_a_baseline_has_states() -> None:
     waived, known, new = Shown(finding("a"), waiver="fine"), Shown(finding("b"), known=True), finding("c")
     results = sarif(waived, known, new, compared=True)["results"]
-    assert [r.get("suppressions") for r in results] == [[{"kind": "external", "justification": "fine"}], None, None]  # type: ignore[attr-defined]
-    assert [r["baselineState"] for r in results] == ["new", "unchanged", "new"]  # type: ignore[attr-defined]
-    assert len({r["partialFingerprints"]["ruleAndSubject/v1"] for r in results}) == 3  # type: ignore[attr-defined]
+    assert [r.get("suppressions") for r in results] == [[{"kind": "external", "justification": "fine"}], None, None]
+    assert [r["baselineState"] for r in results] == ["new", "unchanged", "new"]
+    assert len({r["partialFingerprints"]["ruleAndSubject/v1"] for r in results}) == 3
 
 
 def test_html_shows_markup_from_data_as_text_and_loads_nothing() -> None:

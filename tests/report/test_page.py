@@ -160,6 +160,7 @@ def test_many_classes_are_drawn_in_part_and_listed_in_full(hostile: Make) -> Non
 
 def test_more_classes_than_a_matrix_can_show_become_a_list_of_confusions(hostile: Make) -> None:
     facts = hostile()
+    assert facts.model is not None
     names = tuple(f"kind {n}" for n in range(40))
     confusion = f.Confusion(names, {(n, n): 10 for n in range(40)} | {(3, 5): 4, (7, 2): 9})
     page = Page(render(hostile(model=dataclasses.replace(facts.model, confusion=confusion))))

@@ -35,7 +35,7 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    setup = [*as_user, initdb, "-D", data, "-U", "lake", "-A", "trust", "-E", "UTF8", "--no-sync"]
+    setup: list[str | Path] = [*as_user, initdb, "-D", data, "-U", "lake", "-A", "trust", "-E", "UTF8", "--no-sync"]
     subprocess.run(setup, check=True, capture_output=True, cwd="/")
     options = ["-h", "127.0.0.1", "-p", str(port), "-k", "", "-F"]
     server = subprocess.Popen([*as_user, postgres, "-D", data, *options], stderr=subprocess.DEVNULL, cwd="/")
