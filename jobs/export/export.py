@@ -15,7 +15,8 @@ import typer
 
 from secondlook.jobs.files.landing import landing, refuse_taken
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.store import Lake, Version, read_reference
+from secondlook.jobs.lake.pictures import read_reference
+from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.sources.labels import FILE_NAMES, LABEL_NAMES, SPLIT_NAMES
 from secondlook.jobs.terminal.console import Advance, finish, out, progress
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption

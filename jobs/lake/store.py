@@ -11,7 +11,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -27,15 +27,15 @@ from pyiceberg.exceptions import (
     NoSuchTableError,
     TableAlreadyExistsError,
 )
-from pyiceberg.expressions import AlwaysTrue, In
+from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import Table as IcebergTable
 
 from secondlook.jobs.lake.versions import Version, Versions, digest
 from secondlook.pipeline.core.config import LakeSettings
-from secondlook.pipeline.core.errors import ConflictError, SecondlookError, UnavailableError, UserError
+from secondlook.pipeline.core.errors import ConflictError, UnavailableError, UserError
 from secondlook.pipeline.core.schemas import TABLES
 
-__all__ = ["Attempt", "Lake", "Version", "digest", "images_by_content", "read_reference"]
+__all__ = ["Attempt", "Lake", "Version", "digest"]
 
 CATALOG_NAME = "secondlook"  # Iceberg finds tables under the name they were made with, so it never changes
 COMMIT_TRIES = 20
@@ -88,7 +88,7 @@ class Lake:
             with contextlib.suppress(NamespaceAlreadyExistsError):
                 self.catalog.create_namespace(self.namespace)
         except (sa.exc.DatabaseError, sa.exc.InterfaceError) as problem:
-            raise UnavailableError(f"the catalog of the lake does not answer: {_first_line(problem)}") from None
+            raise UnavailableError(f"the catalog of the lake does not answer: {first_line(problem)}") from None
         if own:
             self._refuse_moved(url)
         if not create and self.head() is None and not self.local:
@@ -330,7 +330,7 @@ class Attempt:
                 continue
             except sa.exc.OperationalError as problem:
                 raise UnavailableError(
-                    f"the catalog of the lake did not take the commit: {_first_line(problem)}"
+                    f"the catalog of the lake did not take the commit: {first_line(problem)}"
                 ) from None
             return version
         raise ConflictError("too many jobs commit at once; run this again")
@@ -361,33 +361,6 @@ class Attempt:
         )
 
 
-def _first_line(problem: Exception) -> str:
+def first_line(problem: Exception) -> str:
+    """The first line of what an exception says: those of databases and stores go on for pages."""
     return str(problem).splitlines()[0] if str(problem) else type(problem).__name__
-
-
-def images_by_content(lake: Lake, version: Version, content_ids: Iterable[str]) -> dict[str, bytes]:
-    """The bytes of these contents, read from the lake or from where a reference points.
-
-    Raises SecondlookError where a content is not in the lake, UnavailableError where a reference is gone.
-    """
-    wanted = sorted(set(content_ids))
-    found: dict[str, bytes] = {}
-    if wanted:
-        chosen = In("content_id", wanted)  # type: ignore[call-arg, arg-type]  # its signature hides behind pydantic's
-        for batch in lake.batches("images", version, ["content_id", "image"], chosen):
-            for content, image in zip(batch["content_id"].to_pylist(), batch["image"].to_pylist(), strict=True):
-                found[content] = image["bytes"] if image["bytes"] is not None else read_reference(image["path"])
-    for content in wanted:
-        if content not in found:
-            raise SecondlookError(f"content {content} is named by a sample but is not in the lake")
-    return found
-
-
-def read_reference(url: str) -> bytes:
-    """Bytes of a picture that stayed where it was."""
-    from secondlook.jobs.sources.references import fetch
-
-    try:
-        return fetch(url)
-    except (OSError, KeyError, ValueError) as problem:
-        raise UnavailableError(f"{url} was kept by reference and can't be read now: {_first_line(problem)}") from None

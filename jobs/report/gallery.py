@@ -12,7 +12,8 @@ import pyarrow as pa
 from pyiceberg.expressions import In
 
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.store import Lake, Version, read_reference
+from secondlook.jobs.lake.pictures import read_reference
+from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.rules import RULES
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.decode import Limits

@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.files.file_names import suffix_of
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.store import Lake, Version, images_by_content
+from secondlook.jobs.lake.pictures import images_by_content
+from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.acquire import NO_PAIR, WORTH, Candidate
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id

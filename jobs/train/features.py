@@ -9,7 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 from pyiceberg.expressions import EqualTo
 
-from secondlook.jobs.lake.store import Attempt, Lake, Version, images_by_content, read_reference
+from secondlook.jobs.lake.pictures import images_by_content, read_reference
+from secondlook.jobs.lake.store import Attempt, Lake, Version
 from secondlook.jobs.terminal import console
 from secondlook.pipeline.core.config import IngestSettings
 from secondlook.pipeline.core.decode import Limits

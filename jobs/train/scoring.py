@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.store import Attempt, Lake, Version, read_reference
+from secondlook.jobs.lake.pictures import read_reference
+from secondlook.jobs.lake.store import Attempt, Lake, Version
 from secondlook.jobs.machine.provenance import commit, machine
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import features
