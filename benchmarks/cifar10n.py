@@ -58,6 +58,7 @@ class Commands:
         if done.returncode not in clean:
             sys.exit(f"secondlook {' '.join(words)} ended with {done.returncode}")
         summary = dict(json.loads(done.stdout.splitlines()[-1]))
+        summary.pop("source", None)  # a path of this machine
         typed = " ".join(word if not Path(word).is_absolute() else f"…/{Path(word).name}" for word in words)
         self.stages.append({"stage": stage, "command": f"secondlook {typed}", "seconds": round(seconds, 1)})
         print(f"{stage}: {seconds:.1f} s", file=sys.stderr)
