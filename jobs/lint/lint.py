@@ -20,7 +20,8 @@ import typer
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.versions import digest
-from secondlook.jobs.lint import audits, findings_text, rules
+from secondlook.jobs.lint import classes, copies, findings_text, labels, pictures, rules
+from secondlook.jobs.lint.carrier import FIELDS, Carrier, Said
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.terminal.console import finish, progress, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
@@ -123,7 +124,7 @@ def _compute(
 @contextlib.contextmanager
 def _carrier(
     lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None"
-) -> Iterator[audits.Carrier]:
+) -> Iterator[Carrier]:
     """What carries the audit; a Spark session that nobody had before is stopped in the end."""
     big = sum(task.file.record_count for task in lake.scan("samples", version).plan_files()) > BIG
     if engine == "local" or (engine == "auto" and not big):
@@ -145,14 +146,14 @@ def _carrier(
             used.stop()
 
 
-def _said(lake: Lake, settings: Settings, version: Version, carrier: audits.Carrier) -> tuple[pa.Table, dict[str, str]]:
+def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> tuple[pa.Table, dict[str, str]]:
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
     names = dataset.class_names(lake, version)
-    families: list[Callable[[], audits.Said]] = [
-        lambda: audits.labels(carrier, model, settings.lint),
-        lambda: audits.copies(carrier, settings.lint),
-        lambda: audits.pictures(carrier, settings.lint),
-        lambda: audits.classes(carrier, names, settings.lint),
+    families: list[Callable[[], Said]] = [
+        lambda: labels.audit(carrier, model, settings.lint),
+        lambda: copies.audit(carrier, settings.lint),
+        lambda: pictures.audit(carrier, settings.lint),
+        lambda: classes.audit(carrier, names, settings.lint),
     ]
     parts: list[pa.Table] = []
     notes: dict[str, str] = {}
@@ -230,7 +231,7 @@ def _known(lake: Lake, baseline: str | int | None) -> set[tuple[str, str]]:
 
 
 def _shown(row: Mapping[str, Any], known: set[tuple[str, str]]) -> Shown:
-    values = {name: row[name] for name in audits.FIELDS}
+    values = {name: row[name] for name in FIELDS}
     finding = Finding(**values, evidence=json.loads(row["evidence"]))
     return Shown(finding, row["waiver"], (finding.rule, finding.subject) in known)
 

@@ -9,7 +9,7 @@ from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.audits import PRINTS, SEPARATOR, Carrier
+from secondlook.jobs.lint.carrier import PRINTS, SEPARATOR, Carrier
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
 COLUMNS = ["sample_id", "key", "split", "label", "content_id"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.audits import PRINTS, SEPARATOR, Carrier, to_table
+from secondlook.jobs.lint.carrier import PRINTS, SEPARATOR, Carrier, to_table
 from secondlook.pipeline.core.schemas import TABLES
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 

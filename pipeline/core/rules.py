@@ -11,7 +11,8 @@ SubjectKind = Literal["sample", "class", "group", "annotator"]
 class Rule:
     """A lint rule's words: the README's table, `secondlook rule` and the report all come from here.
 
-    `thresholds` names fields of [lint] in the settings; `source` is a paper, a library or "ours".
+    `limits` says what the rule does not see and where it is wrong; `thresholds` names fields of [lint] in the settings;
+    `source` is a paper, a library or "ours".
     """
 
     code: str
@@ -21,6 +22,7 @@ class Rule:
     how: str
     todo: str
     source: str
+    limits: str = ""
     thresholds: tuple[str, ...] = ()
 
 

@@ -1,0 +1,80 @@
+"""What lint's families of rules share: the tables that a carrier brings them, and what they say."""
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from typing import Any, NamedTuple, Protocol
+
+import numpy.typing as npt
+import pyarrow as pa
+
+from secondlook.jobs.lake.records import rows as records
+from secondlook.pipeline.core.rules import Finding
+from secondlook.pipeline.images import checks
+
+SEPARATOR = "\x1f"  # between names of splits
+PRINTS = ("phash", "dhash", "entropy", "contrast", "blur")
+FIELDS = ("rule", "subject_kind", "subject", "key", "split", "score", "message")
+CHUNK = 10_000  # findings that are Python objects at a time
+
+
+class Carrier(Protocol):
+    """How tables are joined and counted: in this process (on_driver) or by Spark (on_spark), with the same answers."""
+
+    def counts(self) -> Mapping[str, int]:
+        """Labeled samples of each label."""
+
+    def repeated(self) -> pa.Table:
+        """Samples whose content is there more than once."""
+
+    def contents(self) -> pa.Table:
+        """Fingerprints of all contents that samples have: content_id and PRINTS, their first `key`, and `splits`.
+
+        `splits` are the distinct names of splits that are not "", sorted and joined by SEPARATOR.
+        """
+
+    def of_contents(self, content_ids: pa.Array) -> pa.Table:
+        """Samples that have these contents."""
+
+    def judged(self, model: str, judge: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """What `judge` makes of labeled samples beside the model's predictions: classes, probs."""
+
+    def unjudged(self, model: str) -> int:
+        """How many labeled samples the model has no predictions for."""
+
+    def rejects(self) -> pa.Table:
+        """Files that can't be read: sample_id, key, reason, detail."""
+
+    def pictured(self, look: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """What `look` makes of samples beside their fingerprints: those of pipeline.images.checks.COLUMNS."""
+
+
+class Said(NamedTuple):
+    """What a family of rules says: findings, and by rule a sentence on what it could not look at."""
+
+    findings: pa.Table
+    notes: Mapping[str, str] = {}
+
+
+def to_table(findings: Iterable[Finding]) -> pa.Table:
+    """Findings as rows of the table `findings`, without `seq`."""
+    parts = [records("findings", [])]
+    iterator = iter(findings)
+    while chunk := list(islice(iterator, CHUNK)):
+        parts.append(records("findings", [_record(finding) for finding in chunk]))
+    return pa.concat_tables(parts)
+
+
+def _record(finding: Finding) -> dict[str, object]:
+    evidence = json.dumps(dict(finding.evidence), ensure_ascii=False)
+    return {name: getattr(finding, name) for name in FIELDS} | {"evidence": evidence}
+
+
+def columns(rows: pa.Table) -> dict[str, npt.NDArray[Any]]:
+    """The columns that the checks of pictures look at, as far as the rows have them."""
+    return {name: rows[name].to_numpy() for name in checks.COLUMNS if name in rows.column_names}
+
+
+def counted(n: int) -> str:
+    """A number of pictures, in words."""
+    return f"{n:,} picture{'' if n == 1 else 's'}"
