@@ -1,8 +1,11 @@
 """All rules of lint in one table, and the forms in which people read it."""
 
+import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 from secondlook.pipeline.audit import rules as audit_rules
+from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError, unknown
 from secondlook.pipeline.core.rules import Rule
 from secondlook.pipeline.images import rules as image_rules
@@ -53,40 +56,53 @@ def _codes(names: Iterable[str]) -> set[str]:
     return codes
 
 
-def markdown() -> str:
-    """The table of rules and every rule's words: what docs/rules.md holds."""
-    lines = [
+def pages() -> dict[str, str]:
+    """The folder docs/rules: its files by name, an index and one page a rule."""
+    index = [
         "# Rules",
         "",
-        "This page is made by `secondlook rule --markdown`, from the same place that `secondlook rule CODE` reads.",
-        "Thresholds are fields of `[lint]` in `secondlook.toml`.",
-        "",
-        *table(),
+        "These pages are made by `secondlook rule --pages docs/rules`, from the same place that `secondlook rule CODE`",
+        "reads. Thresholds are fields of `[lint]` in `secondlook.toml`. Where `limits` gives a figure, the benchmark that",
+        "made it stands in [results](../results).",
     ]
-    for one in RULES.values():
-        lines += ["", f"## {one.code} {one.name}", "", one.what, "", f"**Why.** {one.why}", "", f"**How.** {one.how}"]
-        lines += ["", f"**What to do.** {one.todo}", ""]
-        if one.thresholds:
-            lines += ["**Thresholds.** " + ", ".join(f"`{name}` = {default(name)}" for name in one.thresholds), ""]
-        lines.append(f"**Source.** {one.source}")
-    return "\n".join(lines) + "\n"
+    for family, title in FAMILIES.items():
+        mine = [one for one in RULES.values() if one.code.startswith(family)]
+        if mine:
+            index += ["", f"## {family} {title}", "", "| code | name | what |", "|---|---|---|"]
+            index += [f"| [{one.code}]({one.code}.md) | {one.name} | {one.what} |" for one in mine]
+    files = {f"{one.code}.md": page(one) for one in RULES.values()}
+    return {"README.md": "\n".join(index) + "\n"} | files
 
 
-def table(link: str = "") -> list[str]:
-    """The rules as the lines of a Markdown table; `link` is the page that explains them."""
-    rows = ["| code | name | what |", "|---|---|---|"]
-    for one in RULES.values():
-        anchor = f"{one.code} {one.name}".lower().replace(" ", "-").replace(",", "")
-        rows.append(f"| [{one.code}]({link}#{anchor}) | {one.name} | {one.what} |")
-    return rows
+def page(one: Rule) -> str:
+    """One rule's page in Markdown."""
+    thresholds = "\n".join(f"* `{name}` = {default(name)}: {_documented(name)}" for name in one.thresholds)
+    parts = {title: text for title, text in (*words(one), ("Thresholds", thresholds)) if text}
+    body = "".join(f"\n## {title}\n\n{text}\n" for title, text in parts.items())
+    return f"# {one.code} {one.name}\n\n{one.what}\n{body}\n[All rules](README.md)\n"
+
+
+def words(one: Rule) -> list[tuple[str, str]]:
+    """A rule's paragraphs under their titles, in the order in which people read them."""
+    return [
+        ("Why", one.why),
+        ("How it decides", one.how),
+        ("What to do", one.todo),
+        ("Limits", one.limits),
+        ("Source", one.source),
+    ]
 
 
 def default(threshold: str) -> str:
     """Default of a field of [lint], with its unit."""
-    import dataclasses
-
-    from secondlook.pipeline.core.config import LintSettings
-
-    field = {field.name: field for field in dataclasses.fields(LintSettings)}[threshold]
+    field = _field(threshold)
     unit = field.metadata["unit"]
     return f"{field.default}{' ' + unit if unit else ''}"
+
+
+def _documented(threshold: str) -> str:
+    return str(_field(threshold).metadata["doc"])
+
+
+def _field(threshold: str) -> "dataclasses.Field[Any]":
+    return {field.name: field for field in dataclasses.fields(LintSettings)}[threshold]

@@ -19,6 +19,11 @@ _RULES = (
             "changed files are read anew, unchanged ones with --retry-rejects."
         ),
         source="ours",
+        limits=(
+            "A file that is damaged and still decodes (a torn JPEG whose lower half is gray is one that some decoders "
+            "pass) is found only where the decoder notices. Reading every file strictly rejects some that lenient "
+            "viewers show."
+        ),
     ),
     Rule(
         code="SL302",
@@ -31,6 +36,11 @@ _RULES = (
         ),
         todo="Brighten it and see whether the label can be told; else drop it, or take such pictures on purpose and waive.",
         source="After CleanVision's percentiles of brightness",
+        limits=(
+            "It looks at brightness alone: a night scene in which the thing is well lit in one hundredth of the "
+            "picture passes, and a dark picture in which people see everything is flagged. The threshold was not "
+            "fitted to labels."
+        ),
         thresholds=("dark",),
     ),
     Rule(
@@ -44,6 +54,10 @@ _RULES = (
         ),
         todo="Take the picture again if you can; else see whether the label can be told, and drop it if not.",
         source="After CleanVision's percentiles of brightness",
+        limits=(
+            "It looks at brightness alone: a pale thing on a pale ground is flagged although people see it. The "
+            "threshold was not fitted to labels."
+        ),
         thresholds=("bright",),
     ),
     Rule(
@@ -59,6 +73,11 @@ _RULES = (
         ),
         todo="Look at the worst. Drop what nobody could label; what a camera will also see in use is worth keeping.",
         source="Variance of the Laplacian: Pech-Pacheco et al. 2000, Diatom autofocusing in brightfield microscopy",
+        limits=(
+            "It can't tell a blurred picture from a smooth thing (sky, fog, a wall), nor see blur of the thing alone "
+            "before a sharp background. Datasets that are blurred as a whole raise nothing, since the median moves "
+            "with them."
+        ),
         thresholds=("blur", "blur_share"),
     ),
     Rule(
@@ -73,6 +92,9 @@ _RULES = (
         ),
         todo="Drop it. If there are many alike, find the step that made them: a failed download, a broken camera.",
         source="Entropy: Shannon 1948; the rule is ours",
+        limits=(
+            "A placeholder with a logo or a text on it has information; many equal ones are found by SL201 and SL202."
+        ),
         thresholds=("entropy", "flat"),
     ),
     Rule(
@@ -85,6 +107,10 @@ _RULES = (
         ),
         todo="Crop it to the thing that the label means, or cut it into several pictures.",
         source="As in CleanVision",
+        limits=(
+            "It sees the frame, not the content: a panorama that is meant so is flagged, and a square picture with "
+            "black bars is not."
+        ),
         thresholds=("aspect",),
     ),
     Rule(
@@ -98,6 +124,10 @@ _RULES = (
         ),
         todo="Get the original if this is a thumbnail; else drop it.",
         source="Torralba, Fergus, Freeman 2008, 80 million tiny images (people's accuracy by resolution)",
+        limits=(
+            "Size in pixels says nothing of what fills them: a sharp icon of 16 pixels may be clear, and a small "
+            "thing in a large picture is not looked at."
+        ),
         thresholds=("min_side_px",),
     ),
 )

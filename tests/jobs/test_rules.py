@@ -12,7 +12,7 @@ from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.rules import Rule
 
-DOCS = Path(__file__).parents[2] / "docs" / "rules.md"
+DOCS = Path(__file__).parents[2] / "docs" / "rules"
 
 
 def test_the_rules_of_this_version_are_all_there() -> None:
@@ -22,11 +22,11 @@ def test_the_rules_of_this_version_are_all_there() -> None:
 
 @pytest.mark.parametrize("rule", rules.RULES.values(), ids=list(rules.RULES))
 def test_every_rule_has_all_its_words_and_thresholds_that_exist(rule: Rule) -> None:
-    for field in ("name", "what", "why", "how", "todo", "source"):
+    for field in ("name", "what", "why", "how", "todo", "limits", "source"):
         text = getattr(rule, field)
         assert text.strip() == text
         assert text
-    for field in ("what", "why", "how", "todo"):
+    for field in ("what", "why", "how", "todo", "limits"):
         assert getattr(rule, field).endswith((".", ")"))
     assert set(rule.thresholds) <= {field.name for field in dataclasses.fields(LintSettings)}
     assert rule.code[:3] in rules.FAMILIES
@@ -37,11 +37,26 @@ def test_every_threshold_of_the_settings_is_named_by_a_rule() -> None:
     assert {field.name for field in dataclasses.fields(LintSettings)} - named == {"fail_above"}
 
 
-def test_the_page_of_rules_is_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.run(["rule", "--markdown"]) == 0
-    printed = capsys.readouterr().out
-    assert printed == rules.markdown()
-    assert DOCS.read_text(encoding="utf-8") == printed, "run: secondlook rule --markdown > docs/rules.md"
+def test_the_pages_of_rules_are_what_the_command_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["rule", "--pages", str(tmp_path / "new")]) == 0
+    assert capsys.readouterr().out == ""
+    written = {path.name: path.read_text(encoding="utf-8") for path in (tmp_path / "new").iterdir()}
+    assert written == rules.pages()
+    kept = {path.name: path.read_text(encoding="utf-8") for path in DOCS.iterdir()}
+    assert kept == written, "run: secondlook rule --pages docs/rules"
+
+
+def test_a_folder_that_is_a_file_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.run(["rule", "--pages", str(tmp_path / "file")]) == 2
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_a_rules_page_has_all_its_words_and_its_thresholds_with_their_meaning() -> None:
+    rule = rules.RULES["SL203"]
+    text = rules.page(rule)
+    assert all(part in text for part in (rule.what, rule.why, rule.how, rule.todo, rule.limits, rule.source))
+    assert "* `near_bits` = 6 bits: SL202, SL203: pictures are near" in text
 
 
 @pytest.mark.parametrize("code", ["SL203", "sl203 "])
