@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.pipeline.audit.evidence import KINDS
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError
 
@@ -67,6 +68,15 @@ def newest_model(lake: Lake, version: Version, kind: str = "generalist") -> Mode
 def predictions(lake: Lake, version: Version, model: str) -> pa.Table:
     """A model's predictions, a row a content: content_id, classes, probs, fold."""
     return lake.latest("predictions", version, ["content_id", "classes", "probs", "fold"], EqualTo("model", model))  # type: ignore[call-arg, arg-type]
+
+
+def evidence(lake: Lake, version: Version, model: str) -> pa.Table:
+    """What a model's fitting said of labels, a row a content: content_id, `label` that it was said of, KINDS, p_error.
+
+    It holds for a sample only where its label is still this one; no rows where the model kept no evidence.
+    """
+    columns = ["content_id", "label", *KINDS, "p_error"]
+    return lake.latest("evidence", version, columns, EqualTo("model", model))  # type: ignore[call-arg, arg-type]
 
 
 def embeddings(lake: Lake, version: Version, embedder: str) -> pa.Table:

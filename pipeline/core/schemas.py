@@ -132,6 +132,22 @@ TABLES: dict[str, Table] = {
             probs=pa.list_(pa.float32()),
             fold=INT,
         ),
+        # What speaks against the label (a class's name) that a content had when the model was fitted, kind by kind as
+        # pipeline.audit.evidence.KINDS names them, and all of it as `p_error`: 0..1, 0.5 undecided, null not there.
+        # It holds only while the content still has this label.
+        _table(
+            "evidence",
+            "content_id model",
+            content_id=TEXT,
+            model=TEXT,
+            label=TEXT,
+            held_out=REAL,
+            refit=REAL,
+            neighbors=REAL,
+            dynamics=REAL,
+            others=REAL,
+            p_error=REAL,
+        ),
         # What lint says. All rows of one run of lint share their `seq`. `subject` is a sample_id, a class …, as
         # `subject_kind` says; `key` is its name for people. Evidence is JSON. `waiver` is the reason of a waived one.
         _table(
