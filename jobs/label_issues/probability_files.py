@@ -1,5 +1,7 @@
 """Probabilities that people bring, read a block of rows at a time: `.npy` (N, K), or Parquet with top-k columns.
 
+(Top-k arrays in a `.npz` file: see topk_arrays.)
+
 Blocks are read into a buffer, not mapped: the pages of a map that were touched count as this process's memory.
 """
 
@@ -7,16 +9,17 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from secondlook.jobs.label_issues.label_column import PARQUET_MAGIC, open_file
-from secondlook.pipeline.audit.mislabels import block_rows
+from secondlook.pipeline.audit.compare import block_rows
 from secondlook.pipeline.core.errors import UserError, unknown
 
 NPY_MAGIC = b"\x93NUMPY"
+ZIP_MAGIC = b"PK"
 BUFFER_BYTES = 16 << 20  # large enough that a column-major file of 100 classes is read in runs of 160 KB
 LIST_ROWS = 1 << 14
 
@@ -39,15 +42,16 @@ class Lists(NamedTuple):
 
 
 def kind_of(path: Path) -> str:
-    """`npy` or `parquet`, by the first bytes; raises UserError for anything else."""
+    """`npy`, `npz` or `parquet`, by the first bytes; raises UserError for anything else."""
     with open_file(path, "the probabilities file") as stream:
         start = stream.read(6)
     if start == NPY_MAGIC:
         return "npy"
     if start[:4] == PARQUET_MAGIC:
         return "parquet"
-    archive = " (an .npz archive holds several arrays: save the one with numpy.save)" if start[:2] == b"PK" else ""
-    raise UserError(f"{path} is neither a .npy nor a Parquet file{archive}")
+    if start[:2] == ZIP_MAGIC:
+        return "npz"
+    raise UserError(f"{path} is neither a .npy, .npz nor a Parquet file")
 
 
 @dataclass(frozen=True)
@@ -65,10 +69,8 @@ class NpyFile:
     def open(cls, path: Path) -> "NpyFile":
         """Read the header only; raises UserError for pickled objects, other shapes and types, truncated files."""
         with open_file(path, "the probabilities file") as stream:
-            shape, column_major, dtype = _header(stream, path)
+            shape, column_major, dtype = npy_header(stream, str(path))
             offset = stream.tell()
-        if dtype.hasobject:
-            raise UserError(f"{path} holds pickled Python objects, which can run code when read; save plain floats")
         if dtype.kind != "f" or dtype.itemsize not in {2, 4, 8}:
             raise UserError(f"{path} holds {dtype}; allowed are float16, float32 and float64")
         if len(shape) != 2:
@@ -89,7 +91,7 @@ class NpyFile:
                 buffer = np.empty((step, self.n_classes), self.dtype)
                 for start in range(0, self.n, step):
                     block = buffer[: min(step, self.n - start)]
-                    self._fill(stream, block)
+                    read_fully(stream, block, self.path)
                     yield block
                 return
             columns = np.empty((self.n_classes, step), self.dtype)
@@ -97,19 +99,22 @@ class NpyFile:
                 rows = min(step, self.n - start)
                 for column in range(self.n_classes):
                     stream.seek(self.offset + (column * self.n + start) * self.dtype.itemsize)
-                    self._fill(stream, columns[column, :rows])
+                    read_fully(stream, columns[column, :rows], self.path)
                 yield columns[:, :rows].T
 
-    def _fill(self, stream: BinaryIO, target: npt.NDArray[Any]) -> None:
-        view = target.view(np.uint8).data.cast("B")
-        while len(view):
-            got = stream.readinto(view)  # type: ignore[attr-defined]
-            if not got:
-                raise UserError(f"{self.path} ended early: it was changed while it was read")
-            view = view[got:]
+
+def read_fully(stream: IO[bytes], target: npt.NDArray[Any], path: Path) -> None:
+    """Fill an array from a stream; raises UserError where that ends before."""
+    view = target.view(np.uint8).data.cast("B")
+    while len(view):
+        got = stream.readinto(view)  # type: ignore[attr-defined]
+        if not got:
+            raise UserError(f"{path} ended early: it was changed while it was read")
+        view = view[got:]
 
 
-def _header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(stream: IO[bytes], what: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether in Fortran order, and type of the array that follows; raises UserError, also for pickled objects."""
     readers: dict[tuple[int, int], Any] = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
@@ -118,7 +123,9 @@ def _header(stream: BinaryIO, path: Path) -> tuple[tuple[int, ...], bool, np.dty
         version = np.lib.format.read_magic(stream)  # type: ignore[no-untyped-call]
         shape, column_major, dtype = readers[version](stream)
     except (ValueError, KeyError, EOFError) as problem:
-        raise UserError(f"the header of {path} can't be read: {str(problem).splitlines()[0]}") from None
+        raise UserError(f"the header of {what} can't be read: {str(problem).splitlines()[0]}") from None
+    if dtype.hasobject:
+        raise UserError(f"{what} holds pickled Python objects, which can run code when read; save plain numbers")
     return shape, column_major, dtype
 
 

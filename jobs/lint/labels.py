@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import Carrier, Said, counted, to_table
 from secondlook.pipeline.audit.doubts import Judged, doubts
+from secondlook.pipeline.audit.mislabels import MARGIN
 from secondlook.pipeline.core.config import LintSettings
 
 LABEL_RULES = ("SL101", "SL102")
@@ -50,7 +51,7 @@ def judge(rows: pa.Table, names: list[str], settings: LintSettings) -> pa.Table:
     return to_table(
         doubts(
             judged,
-            margin=settings.mislabel_margin,
+            margin=MARGIN if settings.fixed_margin is None else settings.fixed_margin,
             ambiguous_margin=settings.ambiguous_margin,
             ambiguous_mass=settings.ambiguous_mass,
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from secondlook.pipeline.audit.mislabels import MARGIN, UNLABELED, Floats, label_errors
+from secondlook.pipeline.audit.mislabels import UNLABELED, Floats, label_errors
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError
 
@@ -15,13 +15,14 @@ def label_issues(
     labels: Any,
     probs: Any,
     classes: Sequence[Any] | None = None,
-    margin: float = MARGIN,
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """The label audit in a notebook: a row for every image, in the order given.
 
     `labels`: (n,) names or integers, None or NaN where there is none. `probs`: (n, K) out-of-sample probabilities.
     `classes`: (K,) the labels that the columns of `probs` stand for; by default the columns' names of a DataFrame, else
-    the distinct labels, sorted (as scikit-learn's `classes_`). Returns the columns `row`, `given`, `suggested`,
+    the distinct labels, sorted (as scikit-learn's `classes_`). `margin`: flagged above it, -1 to 1; None: chosen from the data;
+    `frame.attrs` says which margin it was, and on what basis. Returns the columns `row`, `given`, `suggested`,
     `p_error`, `flagged`; sort by `p_error` to look at the worst first. Raises UserError for what doesn't fit together.
 
     >>> label_issues(["cat", "cat", None], [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]], classes=["cat", "dog"])
@@ -44,7 +45,7 @@ def label_issues(
     found = label_errors(given, table, margin)
     integers = all(isinstance(name, int) for name in names)
     kind: Any = object if not integers else "Int64" if (given < 0).any() else "int64"
-    return pd.DataFrame(
+    frame = pd.DataFrame(
         {
             "row": np.arange(len(values)),
             "given": pd.array(values, dtype=kind) if integers else pd.Series(values, dtype=object),
@@ -53,6 +54,8 @@ def label_issues(
             "flagged": found.flagged,
         }
     )
+    frame.attrs = {"margin": found.margin, "basis": found.basis}
+    return frame
 
 
 def _float_table(probs: Any) -> Floats:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from secondlook.pipeline.core.errors import UserError, unknown
 
 Section = TypeVar("Section")
+AUTO = "auto"  # a number that is chosen from the data
 
 
 def setting(
@@ -20,21 +21,29 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     choices: tuple[str, ...] = (),
+    number: bool = False,
 ) -> Any:
-    """A field of a section: its default, one sentence about it, its unit, and what is allowed."""
-    facts = {"doc": doc, "unit": unit, "low": low, "high": high, "choices": choices}
+    """A field of a section: its default, one sentence about it, its unit, and what is allowed.
+
+    `number`: beside the words of `choices`, a float between `low` and `high` is allowed.
+    """
+    facts = {"doc": doc, "unit": unit, "low": low, "high": high, "choices": choices, "number": number}
     return dataclasses.field(default=default, metadata=facts)
 
 
 def _check(section: str, field: dataclasses.Field[Any], value: Any) -> Any:
     name, facts = f"[{section}] {field.name}", field.metadata
     kind = type(field.default)
+    if facts["number"] and type(value) is not str:
+        kind = float
     if kind is float and type(value) is int:
         value = float(value)
     if type(value) is not kind:
         raise UserError(f"{name} takes a {kind.__name__}, got {value!r}")
-    if facts["choices"] and value not in facts["choices"]:
-        raise unknown(name, str(value), facts["choices"])
+    if kind is str and facts["choices"] and value not in facts["choices"]:
+        raise unknown(name, str(value), [*facts["choices"], *(["a number"] if facts["number"] else [])])
+    if kind is str:
+        return value
     low, high = facts["low"], facts["high"]
     if (low is not None and not value >= low) or (high is not None and not value <= high):
         span = (
@@ -138,11 +147,13 @@ class LintSettings(Checked):
     """Thresholds of the rules; `secondlook rule CODE` says what each one means."""
 
     section = "lint"
-    mislabel_margin: float = setting(
-        0.10,
-        "SL101: flagged where the best other class is more probable than the given one by more than this",
+    mislabel_margin: float | str = setting(
+        AUTO,
+        "SL101: flagged where the best other class is more probable than the given one by more than this number, -1 to 1; `auto`: chosen from the data",
         low=-1.0,
         high=1.0,
+        choices=(AUTO,),
+        number=True,
     )
     ambiguous_margin: float = setting(0.10, "SL102: the two best classes are closer than this", low=0.0, high=1.0)
     ambiguous_mass: float = setting(0.80, "SL102: … and together at least this probable", low=0.0, high=1.0)
@@ -178,6 +189,11 @@ class LintSettings(Checked):
     min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)
     min_class: int = setting(20, "SL503: classes with fewer labeled pictures than this", unit="pictures", low=1)
     fail_above: int = setting(0, "findings that `lint` lets pass before its exit status is 1", unit="findings", low=0)
+
+    @property
+    def fixed_margin(self) -> float | None:
+        """SL101's margin where somebody fixed it; None: it is chosen from the data."""
+        return None if self.mislabel_margin == AUTO else float(self.mislabel_margin)
 
 
 @dataclass(frozen=True)
