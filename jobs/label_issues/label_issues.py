@@ -1,40 +1,43 @@
 """`secondlook label-issues`: the label audit alone, on labels and probabilities from files. No lake, no Spark, no torch."""
 
-import os
-import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, Any
 
-import numpy as np
 import typer
 
+from secondlook.jobs.files.spreadsheet import is_formula
+from secondlook.jobs.label_issues import issues_csv
+from secondlook.jobs.label_issues.issues_csv import STDOUT
 from secondlook.jobs.label_issues.label_column import LabelColumn, class_list, ordered, read_labels
 from secondlook.jobs.label_issues.probability_files import NpyFile, TopKColumns, TopKFile, kind_of
+from secondlook.jobs.label_issues.topk_arrays import TopKArrays
 from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import JsonOption
-from secondlook.pipeline.audit.mislabels import MARGIN, Ints, LabelErrors, label_errors, label_errors_topk
+from secondlook.pipeline.audit.compare import Compared, Ints, compare, compare_topk
+from secondlook.pipeline.audit.flags import Choice, chosen_margin, empty, tally
+from secondlook.pipeline.audit.mislabels import checked_margin, decide
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError
 
-HEADER = "row,given,suggested,p_error,flagged\n"
 SCORE_NOTE = "p_error is a score that ranks labels, not a probability: it is one only after calibration."
 SHOWN_CONFUSIONS = 10
-WRITE_ROWS = 1 << 14  # rows that are text at once
 
 Confusions = Counter[tuple[int, int]]
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Class names in column order, and the doubts about the labels, a block of rows at a time."""
+    """Class names in column order, and `compared`: the labels beside the model, a block of rows at a time.
+
+    Each call of `compared` reads the file again.
+    """
 
     given: Ints
     names: Sequence[str]
-    blocks: Iterator[LabelErrors]
+    compared: Callable[[], Iterator[Compared]]
 
 
 def run(
@@ -44,27 +47,34 @@ def run(
     *,
     column: str = "label",
     classes: Sequence[str] | None = None,
-    margin: float = MARGIN,
+    margin: float | None = None,
     flagged_only: bool = False,
+    spreadsheet: bool = False,
     columns: TopKColumns | None = None,
 ) -> tuple[dict[str, Any], list[tuple[str, str, int]]]:
     """Write a row for every image to `out`; the summary, and the most common (given, suggested, count) of the flagged.
 
-    Raises UserError for files that can't be read, don't fit each other, or hold no probabilities; `out` is then as before.
+    Without a `margin` it is chosen from the data, by a first pass over the file. Raises UserError for files that can't
+    be read, don't fit each other, or hold no probabilities; `out` is then as before.
     """
-    _check_out(out, (labels, probs))
-    audit = _audit(labels, probs, column, classes, margin, columns or TopKColumns())
+    issues_csv.check_out(out, (labels, probs))
+    fixed = checked_margin(margin)
+    audit = _audit(labels, probs, column, classes, columns or TopKColumns())
+    choice = _choice(audit) if fixed is None else Choice(fixed, "given by --margin")
     flagged, confusions = 0, Confusions()
-    cells = [*map(_cell, audit.names), ""]  # -1, no label, is the last
+    cells = issues_csv.cells_of(audit.names, spreadsheet=spreadsheet)
     n = len(audit.given)
-    with _replacing(out) as stream, console.progress("label-issues", n, "rows") as advance:
-        stream.write(HEADER)
+    with (
+        issues_csv.opened(out, spreadsheet=spreadsheet) as stream,
+        console.progress("label-issues", n, "rows") as advance,
+    ):
         row = 0
-        for block in audit.blocks:
-            given = audit.given[row : row + len(block.flagged)]
-            _write(stream, row, given, block, cells, flagged_only)
-            flagged += int(block.flagged.sum())
-            confusions.update(zip(given[block.flagged].tolist(), block.suggested[block.flagged].tolist(), strict=True))
+        for block in audit.compared():
+            given = audit.given[row : row + len(block.labeled)]
+            found = decide(given, block, choice.margin, choice.basis)
+            issues_csv.write(stream, row, given, found, cells, flagged_only=flagged_only)
+            flagged += int(found.flagged.sum())
+            confusions.update(zip(given[found.flagged].tolist(), found.suggested[found.flagged].tolist(), strict=True))
             row += len(given)
             advance(len(given))
     labeled = int((audit.given >= 0).sum())
@@ -74,18 +84,34 @@ def run(
         "flagged": flagged,
         "share": round(flagged / labeled, 6) if labeled else 0.0,
         "classes": len(audit.names),
-        "margin": margin,
+        "margin": choice.margin,
+        "margin_from": choice.basis,
         "out": str(out),
         "note": SCORE_NOTE,
     }
+    if not spreadsheet and any(is_formula(name) for name in audit.names):
+        console.say("a spreadsheet may run class names that begin with =, +, - or @; --spreadsheet makes them text")
     common = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_CONFUSIONS]
     return summary, [(audit.names[pair[0]], audit.names[pair[1]], count) for pair, count in common]
 
 
-def _audit(
-    labels: Path, probs: Path, column: str, classes: Sequence[str] | None, margin: float, columns: TopKColumns
-) -> Audit:
-    source: NpyFile | TopKFile = NpyFile.open(probs) if kind_of(probs) == "npy" else TopKFile(probs, columns)
+def _choice(audit: Audit) -> Choice:
+    """The margin of the labels in this file: one pass over all of it, of which only sums are kept."""
+    sums = empty(len(audit.names))
+    with console.progress("choosing the margin", len(audit.given), "rows") as advance:
+        for block in audit.compared():
+            sums += tally(block, len(audit.names))
+            advance(len(block.labeled))
+    return chosen_margin(sums)
+
+
+def _audit(labels: Path, probs: Path, column: str, classes: Sequence[str] | None, columns: TopKColumns) -> Audit:
+    kind = kind_of(probs)
+    source: NpyFile | TopKFile | TopKArrays
+    if kind == "npy":
+        source = NpyFile.open(probs)
+    else:
+        source = TopKFile(probs, columns) if kind == "parquet" else TopKArrays(probs, columns)
     bearing = read_labels(labels, column).first(source.n)
     if len(bearing.codes) != source.n:
         raise UserError(
@@ -96,13 +122,13 @@ def _audit(
     if isinstance(source, NpyFile):
         names = ordered(bearing, classes, source.n_classes)
         given = bearing.in_classes(names)
-        return Audit(given, names, _dense(given, source, margin))
-    if source.by_name and classes is None:
+        return Audit(given, names, lambda: _dense(given, source))
+    if isinstance(source, TopKFile) and source.by_name and classes is None:
         names = in_order(source.names() | set(bearing.names))
     else:
         names = in_order(bearing.names) if classes is None else list(classes)
     given = bearing.in_classes(names)
-    return Audit(given, names, _lists(given, source, names, margin, classes is not None))
+    return Audit(given, names, lambda: _lists(given, source, names, classes is not None))
 
 
 def _integers(labels: LabelColumn) -> LabelColumn:
@@ -113,14 +139,14 @@ def _integers(labels: LabelColumn) -> LabelColumn:
     return whole
 
 
-def _dense(given: Ints, source: NpyFile, margin: float) -> Iterator[LabelErrors]:
+def _dense(given: Ints, source: NpyFile) -> Iterator[Compared]:
     row = 0
     for block in source.blocks():
-        yield label_errors(given[row : row + len(block)], block, margin, first_row=row)
+        yield compare(given[row : row + len(block)], block, first_row=row)
         row += len(block)
 
 
-def _lists(given: Ints, source: TopKFile, names: Sequence[str], margin: float, named: bool) -> Iterator[LabelErrors]:
+def _lists(given: Ints, source: TopKFile | TopKArrays, names: Sequence[str], named: bool) -> Iterator[Compared]:
     row = 0
     for classes, probs, p_given in source.blocks(names):
         if not source.by_name and not named and classes.max(initial=0) >= len(names):
@@ -129,67 +155,8 @@ def _lists(given: Ints, source: TopKFile, names: Sequence[str], margin: float, n
                 " say with --classes what the indices are"
             )
         part = given[row : row + len(classes)]
-        yield label_errors_topk(part, classes, probs, len(names), p_given, margin, first_row=row)
+        yield compare_topk(part, classes, probs, len(names), p_given, first_row=row)
         row += len(classes)
-
-
-def _cell(name: str) -> str:
-    """A name as a CSV cell, exactly: quoted where it must be, and never altered."""
-    return '"' + name.replace('"', '""') + '"' if any(mark in name for mark in ',"\r\n') else name
-
-
-def _write(stream: TextIO, row: int, given: Ints, block: LabelErrors, cells: Sequence[str], flagged_only: bool) -> None:
-    for start in range(0, len(given), WRITE_ROWS):
-        part = slice(start, start + WRITE_ROWS)
-        chosen = np.flatnonzero(block.flagged[part]) if flagged_only else np.arange(len(block.flagged[part]))
-        p_error = block.p_error[part][chosen]
-        # One format of one long template is several times faster than a call a row; 7 digits are what float32 holds.
-        texts = (("%.7f\n" * len(chosen)) % tuple(p_error.tolist())).split("\n")[:-1]
-        for missing in np.flatnonzero(np.isnan(p_error)):
-            texts[missing] = ""
-        values: list[Any] = [None] * (5 * len(chosen))
-        values[0::5] = (row + start + chosen).tolist()
-        values[1::5] = [cells[code] for code in given[part][chosen].tolist()]
-        values[2::5] = [cells[code] for code in block.suggested[part][chosen].tolist()]
-        values[3::5] = texts
-        values[4::5] = ["true" if flag else "false" for flag in block.flagged[part][chosen].tolist()]
-        stream.write(("%d,%s,%s,%s,%s\n" * len(chosen)) % tuple(values))
-
-
-def _check_out(out: Path, inputs: Sequence[Path]) -> None:
-    if out.suffix.lower() in {".parquet", ".json", ".npy"}:
-        raise UserError(f"--out is written as CSV; got {out}")
-    if out.exists() and not out.is_file():
-        raise UserError(f"--out takes a file; {out} is something else")
-    if not out.parent.is_dir():
-        raise UserError(f"--out {out} lies in a folder that is not there: {out.parent}")
-    for path in inputs:
-        if out.exists() and path.exists() and out.samefile(path):
-            raise UserError(f"--out {out} is one of the inputs; it would be overwritten")
-
-
-@contextmanager
-def _replacing(out: Path) -> Iterator[TextIO]:
-    """A file beside `out` that takes its name when all is written; whatever goes wrong, `out` stays as it was."""
-    target = out.resolve()
-    try:
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:100]}.", suffix=".part")
-        part = Path(name)
-        try:
-            with open(handle, "w", encoding="utf-8", newline="") as stream:
-                yield stream
-            part.chmod(target.stat().st_mode & 0o777 if target.exists() else 0o666 & ~_umask())
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as problem:
-        raise UserError(f"--out {out} can't be written: {(problem.strerror or str(problem)).lower()}") from None
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def label_issues(
@@ -197,11 +164,16 @@ def label_issues(
     probs: Annotated[
         Path,
         typer.Option(
-            "--probs", metavar="FILE", help="Out-of-sample probabilities: .npy (N, K), or Parquet with lists."
+            "--probs",
+            metavar="FILE",
+            help="Out-of-sample probabilities: .npy (N, K), or each image's most probable classes as .npz or Parquet.",
         ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FILE.csv", help="Where the answer goes, a row for every image.")
+        Path,
+        typer.Option(
+            "--out", metavar="FILE.csv", help="Where the answer goes, a row for every image; - for standard output."
+        ),
     ],
     column: Annotated[str, typer.Option("--column", metavar="NAME", help="The column of --labels.")] = "label",
     classes: Annotated[
@@ -214,26 +186,35 @@ def label_issues(
         ),
     ] = None,
     margin: Annotated[
-        float,
+        float | None,
         typer.Option(
             "--margin",
             metavar="M",
-            help="Flag where the best other class is more probable than the given one by more than this; -1 to 1.",
+            help="Flag where the best other class is more probable than the given one by more than this; -1 to 1."
+            " Default: chosen from the data, without truth.",
         ),
-    ] = MARGIN,
+    ] = None,
     flagged_only: Annotated[bool, typer.Option("--flagged-only", help="Write only the rows that are flagged.")] = False,
+    spreadsheet: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet",
+            help="For Excel and the like: an apostrophe before names that would run as formulas, and a mark of UTF-8.",
+        ),
+    ] = False,
     classes_column: Annotated[
-        str, typer.Option("--classes-column", metavar="NAME", help="Parquet: lists of classes, names or indices.")
+        str, typer.Option("--classes-column", metavar="NAME", help=".npz and Parquet: the most probable classes.")
     ] = "classes",
     probs_column: Annotated[
-        str, typer.Option("--probs-column", metavar="NAME", help="Parquet: lists of their probabilities.")
+        str, typer.Option("--probs-column", metavar="NAME", help=".npz and Parquet: their probabilities.")
     ] = "probs",
     p_given_column: Annotated[
         str,
         typer.Option(
             "--p-given-column",
             metavar="NAME",
-            help="Parquet: the given label's probability, used where a list leaves it out; without it, an upper bound is.",
+            help=".npz and Parquet: the given label's probability, used where the list leaves it out; without it, an"
+            " upper bound is.",
         ),
     ] = "p_given",
     json: JsonOption = False,
@@ -244,15 +225,18 @@ def label_issues(
 
         secondlook label-issues --labels labels.csv --probs probs.npy --out issues.csv
 
-    The answer has the columns row (from 0), given, suggested, p_error, flagged (true or false). p_error is 0.5 where the given label and the best other class tie, more where the model prefers the other. It is a score that ranks labels, not a probability, until it is calibrated. Sort by it and look at the worst first.
+    The answer has the columns row (from 0), given, suggested, p_error, flagged (true or false). p_error is 0.5 where the given label and the best other class tie, more where the model prefers the other. It is a score that ranks labels, not a probability, until it is calibrated. Sort by it and look at the worst first. Labels are flagged above a margin that is chosen from the file, read once for it, or above --margin.
     """
+    if json and out == STDOUT:
+        raise UserError("--out - and --json both take standard output; give --out a file")
     chosen = class_list(classes) if classes is not None else None
     if classes is not None and out.exists() and Path(classes).is_file():
-        _check_out(out, [Path(classes)])
+        issues_csv.check_out(out, [Path(classes)])
     columns = TopKColumns(classes_column, probs_column, p_given_column)
     summary, confusions = run(
-        labels, probs, out, column=column, classes=chosen, margin=margin, flagged_only=flagged_only, columns=columns
-    )
+        labels, probs, out, column=column, classes=chosen, margin=margin, flagged_only=flagged_only,
+        spreadsheet=spreadsheet, columns=columns,
+    )  # fmt: skip
     console.finish(summary, as_json=json, lines=lambda: _tell(summary, confusions))
 
 
@@ -260,7 +244,7 @@ def _tell(summary: dict[str, Any], confusions: Sequence[tuple[str, str, int]]) -
     from rich.table import Table
     from rich.text import Text
 
-    screen = console.out()
+    screen = console.err() if summary["out"] == str(STDOUT) else console.out()
     labeled = summary["rows"] - summary["unlabeled"]
     without = f", {summary['unlabeled']:,} without a label" if summary["unlabeled"] else ""
     screen.print(
@@ -274,6 +258,7 @@ def _tell(summary: dict[str, Any], confusions: Sequence[tuple[str, str, int]]) -
         for given, suggested, count in confusions:
             table.add_row(Text(_shown(given)), Text(_shown(suggested)), f"{count:,}")
         screen.print(table)
+    screen.print(f"margin {summary['margin']:.3g}: {summary['margin_from']}.", style="dim", markup=False)
     screen.print(SCORE_NOTE, style="dim", markup=False)
 
 

@@ -14,7 +14,17 @@ from secondlook.pipeline.audit.compare import UNLABELED, Compared, Floats, Ints,
 from secondlook.pipeline.audit.flags import MARGIN, chosen_margin, tally
 from secondlook.pipeline.core.errors import UserError
 
-__all__ = ["MARGIN", "UNLABELED", "Floats", "Ints", "LabelErrors", "decide", "label_errors", "label_errors_topk"]
+__all__ = [
+    "MARGIN",
+    "UNLABELED",
+    "Floats",
+    "Ints",
+    "LabelErrors",
+    "checked_margin",
+    "decide",
+    "label_errors",
+    "label_errors_topk",
+]
 
 
 class LabelErrors(NamedTuple):
@@ -44,7 +54,7 @@ def label_errors(given: Ints, probs: Floats, margin: float | None = None, *, fir
     >>> label_errors(np.array([0, 0, -1]), np.array([[0.9, 0.1], [0.2, 0.8], [0.2, 0.8]]))[2].tolist()
     [False, True, False]
     """
-    checked = _checked(margin)
+    checked = checked_margin(margin)
     compared = compare(given, probs, first_row=first_row)
     return _decided(given, compared, np.asarray(probs).shape[1], checked)
 
@@ -64,12 +74,13 @@ def label_errors_topk(
     >>> label_errors_topk(np.array([2]), np.array([[0, 1]]), np.array([[0.6, 0.3]]), n_classes=4).p_error.round(3)
     array([0.775], dtype=float32)
     """
-    checked = _checked(margin)
+    checked = checked_margin(margin)
     compared = compare_topk(given, classes, probs, n_classes, p_given, first_row=first_row)
     return _decided(given, compared, n_classes, checked)
 
 
-def _checked(margin: float | None) -> float | None:
+def checked_margin(margin: float | None) -> float | None:
+    """The margin; raises UserError where it lies outside of -1 to 1."""
     if margin is not None and not -1 <= margin <= 1:
         raise UserError(f"margin takes from -1 to 1, got {margin:g}")
     return margin

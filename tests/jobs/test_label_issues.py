@@ -20,7 +20,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from secondlook.jobs import cli
-from secondlook.jobs.label_issues import label_issues, probability_files
+from secondlook.jobs.label_issues import issues_csv, label_issues, probability_files
 from secondlook.jobs.label_issues.label_column import class_list, read_labels
 from secondlook.pipeline.audit.mislabels import label_errors
 
@@ -108,7 +108,7 @@ def test_types_and_orders_of_the_array_give_the_same_file(
     folder: Path, monkeypatch: pytest.MonkeyPatch, dtype: str, order: str
 ) -> None:
     monkeypatch.setattr(probability_files, "BUFFER_BYTES", 64)  # several blocks, the last one short
-    monkeypatch.setattr(label_issues, "WRITE_ROWS", 2)
+    monkeypatch.setattr(issues_csv, "WRITE_ROWS", 2)
     probs_file(folder, np.asarray(PROBS, dtype=dtype, order=order))  # type: ignore[call-overload]
     assert call(folder, "--classes", CLASSES) == 0
     assert (folder / "out.csv").read_text() == EXPECTED
@@ -341,9 +341,9 @@ def test_a_bad_row_in_a_late_block_is_named_by_its_row_in_the_file(
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (b"", "neither a .npy nor a Parquet file"),
-        (b"hello", "neither a .npy nor a Parquet file"),
-        (b"PK\x03\x04zip", "an .npz archive holds several arrays"),
+        (b"", "neither a .npy, .npz nor a Parquet file"),
+        (b"hello", "neither a .npy, .npz nor a Parquet file"),
+        (b"PK\x03\x04zip", "can't be read as an .npz archive"),
         (b"\x93NUMPY\x01\x00\x06\x00hello\n", "the header of"),
         (b"\x93NUMPY\x09\x00\x06\x00hello\n", "the header of"),
         (b"PAR1hello", "can't be read as Parquet"),
