@@ -9,11 +9,14 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from secondlook.jobs.lake.records import rows as records
+from secondlook.pipeline.audit.evidence import KINDS
+from secondlook.pipeline.audit.flags import Tally
 from secondlook.pipeline.core.rules import Finding
 from secondlook.pipeline.images import checks
 
 SEPARATOR = "\x1f"  # between names of splits
 PRINTS = ("phash", "dhash", "entropy", "contrast", "blur")
+EVIDENCE = ("evidence_label", *KINDS, "p_error")
 FIELDS = ("rule", "subject_kind", "subject", "key", "split", "score", "message")
 CHUNK = 10_000  # findings that are Python objects at a time
 
@@ -36,8 +39,14 @@ class Carrier(Protocol):
     def of_contents(self, content_ids: pa.Array) -> pa.Table:
         """Samples that have these contents."""
 
+    def tallied(self, model: str, tally: Callable[[pa.Table], Tally], nothing: Tally) -> Tally:
+        """The sum, from `nothing`, of what `tally` counts in the rows that `judged` sees."""
+
     def judged(self, model: str, judge: Callable[[pa.Table], pa.Table]) -> pa.Table:
-        """What `judge` makes of labeled samples beside the model's predictions: classes, probs."""
+        """What `judge` makes of labeled samples beside the model's predictions (classes, probs) and evidence.
+
+        Evidence is EVIDENCE, null where there is none: `evidence_label`, the label that it is of, KINDS and `p_error`.
+        """
 
     def unjudged(self, model: str) -> int:
         """How many labeled samples the model has no predictions for."""

@@ -1,4 +1,6 @@
-"""SL101, SL102: what lint says of labels, by a model's predictions."""
+"""SL101, SL102: what lint says of labels, by a model's predictions and the evidence of its fitting."""
+
+from collections.abc import Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -6,22 +8,54 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake.dataset import Model
-from secondlook.jobs.lint.carrier import Carrier, Said, counted, to_table
-from secondlook.pipeline.audit.doubts import Judged, doubts
-from secondlook.pipeline.audit.mislabels import MARGIN
+from secondlook.jobs.lint.carrier import EVIDENCE, Carrier, Said, counted, to_table
+from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
+from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
+from secondlook.pipeline.audit.evidence import KINDS
+from secondlook.pipeline.audit.flags import Choice, chosen_margin, empty
 from secondlook.pipeline.core.config import LintSettings
 
 LABEL_RULES = ("SL101", "SL102")
 
 
-def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said:
-    """SL101, SL102 by a model's predictions, whose label's version may be older: the given label is today's."""
+def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet) -> Said:
+    """SL101, SL102 by a model's predictions, whose label's version may be older: the given label is today's.
+
+    Two passes over the labeled samples, unless the settings fix the margin: the margin is chosen, then each is judged.
+    """
     counts = carrier.counts()
     if not counts:
         return Said(to_table([]), dict.fromkeys(LABEL_RULES, "no picture has a label"))
     if model is None:
         note = "no model has looked at the labels yet; `secondlook train` brings one"
         return Said(to_table([]), dict.fromkeys(LABEL_RULES, note))
+    names = model.classes
+    choice = _choice(carrier, model, settings)
+    calibrator = calibrated if isinstance(calibrated, Calibrator) else None
+    decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
+    found = carrier.judged(model.name, lambda rows: judge(rows, names, decision))
+    left_out = _left_out(carrier, model, counts)
+    told = f"flagged where the margin is above {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
+    notes = {"SL101": f"{told}; {left_out}" if left_out else told}
+    return Said(found, notes | ({"SL102": left_out} if left_out else {}))
+
+
+def _choice(carrier: Carrier, model: Model, settings: LintSettings) -> Choice:
+    if settings.fixed_margin is not None:
+        return Choice(settings.fixed_margin, "the setting mislabel_margin")
+    names = model.classes
+    return chosen_margin(carrier.tallied(model.name, lambda rows: tallied(as_judged(rows, names)), empty(len(names))))
+
+
+def _meaning(calibrated: Calibrator | NotYet) -> str:
+    """What p_error is, in words."""
+    if isinstance(calibrated, NotYet):
+        return f"p_error is a score: fewer than {calibrated.needed} audit answers ({calibrated.answers})"
+    return f"p_error is a probability, calibrated on {calibrated.answers:,} audit answers"
+
+
+def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
+    """The labels that the model can't speak of, in words."""
     known = set(model.classes)
     strange = {label: n for label, n in counts.items() if label not in known}
     notes = []
@@ -30,31 +64,30 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said
         notes.append(f"{counted(sum(strange.values()))} of classes that the model has not seen ({some})")
     if unjudged := carrier.unjudged(model.name):
         notes.append(f"{counted(unjudged)} with a label that came after the model")
-    note = f"{' and '.join(notes)}; `secondlook train` looks at them"
-    found = carrier.judged(model.name, lambda rows: judge(rows, model.classes, settings))
-    return Said(found, dict.fromkeys(LABEL_RULES, note) if notes else {})
+    return f"{' and '.join(notes)}; `secondlook train` looks at them" if notes else ""
 
 
-def judge(rows: pa.Table, names: list[str], settings: LintSettings) -> pa.Table:
-    """Findings of labels on rows of sample_id, key, split, label, classes, probs."""
-    given = pc.index_in(rows["label"], value_set=pa.array(names, pa.string())).fill_null(-1)
-    classes, probs = _padded(rows["classes"], -1), _padded(rows["probs"], 0.0)
-    judged = Judged(
+def judge(rows: pa.Table, names: list[str], decision: Decision) -> pa.Table:
+    """Findings of labels on rows of `Carrier.judged`."""
+    return to_table(doubts(as_judged(rows, names), decision))
+
+
+def as_judged(rows: pa.Table, names: list[str]) -> Judged:
+    """Rows of `Carrier.judged` as arrays. Evidence that is of another label than the one that holds is left out."""
+    label = rows["label"]
+    given = pc.index_in(label, value_set=pa.array(names, pa.string())).fill_null(-1)
+    holds = pc.fill_null(pc.equal(rows["evidence_label"], label), False).to_numpy()
+    evidence = {name: np.where(holds, rows[name].to_numpy(), np.nan) for name in EVIDENCE[1:]}
+    return Judged(
         rows["sample_id"].to_pylist(),
         rows["key"].to_pylist(),
         rows["split"].fill_null("").to_pylist(),
         given.to_numpy().astype(np.int64),
-        classes.astype(np.int32),
-        probs.astype(np.float32),
+        _padded(rows["classes"], -1).astype(np.int32),
+        _padded(rows["probs"], 0.0).astype(np.float32),
         names,
-    )
-    return to_table(
-        doubts(
-            judged,
-            margin=MARGIN if settings.fixed_margin is None else settings.fixed_margin,
-            ambiguous_margin=settings.ambiguous_margin,
-            ambiguous_mass=settings.ambiguous_mass,
-        )
+        evidence["p_error"],
+        {name: evidence[name] for name in KINDS},
     )
 
 
@@ -62,6 +95,10 @@ def _padded(lists: pa.ChunkedArray, fill: float) -> npt.NDArray[np.float64]:
     """Lists (n,) of any lengths as an array (n, longest)."""
     lists = lists.combine_chunks()
     sizes = pc.list_value_length(lists).to_numpy(zero_copy_only=False).astype(np.int64)
-    table = np.full((len(sizes), int(sizes.max(initial=0))), fill)
-    table[np.arange(table.shape[1]) < sizes[:, None]] = lists.flatten().to_numpy()
+    longest = int(sizes.max(initial=0))
+    values = lists.flatten().to_numpy()
+    if (sizes == longest).all():
+        return values.reshape(-1, longest)  # type: ignore[no-any-return]
+    table = np.full((len(sizes), longest), fill)
+    table[np.arange(longest) < sizes[:, None]] = values
     return table

@@ -26,6 +26,7 @@ from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.terminal.console import finish, progress, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
+from secondlook.pipeline.audit.calibrated import NotYet
 from secondlook.pipeline.core.config import Settings, Waiver
 from secondlook.pipeline.core.errors import UserError, unknown
 from secondlook.pipeline.core.rules import Finding
@@ -34,7 +35,7 @@ from secondlook.pipeline.report.formats import FORMATS, Listing, Shown
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-READ = ("samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions")
+READ = ("samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence")
 ENGINES = ("auto", "local", "spark")
 BIG = 1_000_000  # samples from which `auto` takes Spark
 
@@ -150,7 +151,7 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
     names = dataset.class_names(lake, version)
     families: list[Callable[[], Said]] = [
-        lambda: labels.audit(carrier, model, settings.lint),
+        lambda: labels.audit(carrier, model, settings.lint, NotYet(0)),
         lambda: copies.audit(carrier, settings.lint),
         lambda: pictures.audit(carrier, settings.lint),
         lambda: classes.audit(carrier, names, settings.lint),

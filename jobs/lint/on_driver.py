@@ -1,6 +1,6 @@
 """Lint's tables in this process: for lakes whose samples fit in memory, where starting Spark would take longer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 
 import pyarrow as pa
@@ -10,6 +10,7 @@ from pyiceberg.expressions import EqualTo
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import PRINTS, SEPARATOR, Carrier
+from secondlook.pipeline.audit.flags import Tally
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
 COLUMNS = ["sample_id", "key", "split", "label", "content_id"]
@@ -21,6 +22,7 @@ class LocalTables(Carrier):
 
     def __init__(self, lake: Lake, version: Version) -> None:
         self.lake, self.version = lake, version
+        self._doubted: dict[str, pa.Table] = {}
 
     @cached_property
     def _samples(self) -> pa.Table:
@@ -51,10 +53,19 @@ class LocalTables(Carrier):
     def of_contents(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
         return self._samples.filter(pc.is_in(self._samples["content_id"], value_set=content_ids))
 
+    def tallied(self, model: str, tally: Callable[[pa.Table], Tally], nothing: Tally) -> Tally:  # noqa: D102
+        return sum((tally(part) for part in _parts(self._doubtable(model))), start=nothing)
+
     def judged(self, model: str, judge: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
-        return _by_rows(
-            _beside(self._labeled, dataset.predictions(self.lake, self.version, model), "content_id"), judge
-        )
+        return _by_rows(self._doubtable(model), judge)
+
+    def _doubtable(self, model: str) -> pa.Table:
+        if model in self._doubted:
+            return self._doubted[model]
+        rows = _beside(self._labeled, dataset.predictions(self.lake, self.version, model), "content_id")
+        evidence = dataset.evidence(self.lake, self.version, model).rename_columns({"label": "evidence_label"})
+        self._doubted = {model: _beside(rows, evidence, "content_id", keep=True)}
+        return self._doubted[model]
 
     def unjudged(self, model: str) -> int:  # noqa: D102
         known = self.lake.latest("predictions", self.version, ["content_id"], EqualTo("model", model))  # type: ignore[call-arg, arg-type]
@@ -73,17 +84,26 @@ class LocalTables(Carrier):
         return _by_rows(_beside(self._samples, prints, "content_id"), look)
 
 
-def _beside(left: pa.Table, right: pa.Table, key: str) -> pa.Table:
-    """Rows of `left` that have one in `right` with the same key, with its columns. (Arrow's join takes no lists.)"""
+def _beside(left: pa.Table, right: pa.Table, key: str, *, keep: bool = False) -> pa.Table:
+    """Rows of `left` that have one in `right` with the same key, with its columns. (Arrow's join takes no lists.)
+
+    `keep`: all rows of `left`, with nulls where `right` has none.
+    """
     place = pc.index_in(left[key], value_set=right[key].combine_chunks())
-    left = left.filter(pc.is_valid(place))
-    columns = right.take(place.drop_null())
+    if not keep:
+        left = left.filter(pc.is_valid(place))
+        place = place.drop_null()
+    columns = right.take(place)
     for name in right.column_names:
         if name not in left.column_names:
             left = left.append_column(name, columns[name])
     return left
 
 
+def _parts(table: pa.Table) -> Iterator[pa.Table]:
+    for at in range(0, max(table.num_rows, 1), ROWS):
+        yield table.slice(at, ROWS)
+
+
 def _by_rows(table: pa.Table, function: Callable[[pa.Table], pa.Table]) -> pa.Table:
-    parts = [function(table.slice(at, ROWS)) for at in range(0, max(table.num_rows, 1), ROWS)]
-    return pa.concat_tables(parts)
+    return pa.concat_tables([function(part) for part in _parts(table)])

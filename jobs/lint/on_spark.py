@@ -6,12 +6,14 @@ of every content (about 100 bytes each) and the findings.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.carrier import PRINTS, SEPARATOR, Carrier, to_table
+from secondlook.jobs.lint.carrier import EVIDENCE, PRINTS, SEPARATOR, Carrier, to_table
+from secondlook.pipeline.audit.flags import Tally
 from secondlook.pipeline.core.schemas import TABLES
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
@@ -25,18 +27,24 @@ class SparkTables(Carrier):
     def __init__(self, lake: Lake, version: Version, spark: "SparkSession") -> None:
         self.lake, self.version, self.spark = lake, version, spark
 
-    def _latest(self, name: str, columns: Sequence[str]) -> "DataFrame":
-        """The rows that hold: the newest of each key, as Lake.latest reads them."""
+    def _latest(self, name: str, columns: Sequence[str], model: str | None = None) -> "DataFrame":
+        """The rows that hold: the newest of each key, as Lake.latest reads them; of one model, if it is named."""
         from pyspark.sql import functions as f
         from pyspark.sql.pandas.types import from_arrow_schema
 
         table = TABLES[name]
         wanted = [*dict.fromkeys([*table.key, *columns, "seq"])]
         schema = from_arrow_schema(pa.schema([table.schema.field(column) for column in wanted]))
-        files = self.lake.files(name, self.version)
-        rows = self.spark.read.schema(schema).parquet(*files) if files else self.spark.createDataFrame([], schema)
-        newest = rows.groupBy(*table.key).agg(f.max_by(f.struct(*wanted), "seq").alias("row"))
-        return newest.select(*(f.col(f"row.{column}").alias(column) for column in columns))
+        where = None if model is None else EqualTo("model", model)  # type: ignore[call-arg, arg-type]
+        files = [task.file for task in self.lake.scan(name, self.version, None, where).plan_files()]
+        paths = sorted(file.file_path for file in files)
+        rows = self.spark.read.schema(schema).parquet(*paths) if paths else self.spark.createDataFrame([], schema)
+        if model is not None:
+            rows = rows.where(f.col("model") == model)
+        if not _of_one_commit(files, self.lake.iceberg(name).schema().find_field("seq").field_id):
+            newest = rows.groupBy(*table.key).agg(f.max_by(f.struct(*wanted), "seq").alias("row"))
+            rows = newest.select("row.*")
+        return rows.select(*columns)
 
     @cached_property
     def _samples(self) -> "DataFrame":
@@ -69,19 +77,27 @@ class SparkTables(Carrier):
         wanted = self.spark.createDataFrame(pa.table({"content_id": content_ids}))
         return self._samples.join(wanted, "content_id", "left_semi").toArrow()
 
+    def tallied(self, model: str, tally: Callable[[pa.Table], Tally], nothing: Tally) -> Tally:  # noqa: D102
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            total = sum((tally(pa.Table.from_batches([batch])) for batch in batches), start=nothing)
+            yield pa.record_batch({"tally": pa.array([total.to_bytes()], pa.binary())})
+
+        parts = self._doubtable(model).mapInArrow(work, "tally binary").toArrow()["tally"].to_pylist()
+        return sum((Tally.from_bytes(part) for part in parts), start=nothing)
+
     def judged(self, model: str, judge: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
-        labeled = self._samples.where("label IS NOT NULL")
-        return _by_rows(labeled.join(self._predictions(model, "classes", "probs"), "content_id"), judge)
+        return _by_rows(self._doubtable(model), judge)
 
     def unjudged(self, model: str) -> int:  # noqa: D102
         labeled = self._samples.where("label IS NOT NULL")
-        return labeled.join(self._predictions(model), "content_id", "left_anti").count()
+        return labeled.join(self._latest("predictions", ["content_id"], model), "content_id", "left_anti").count()
 
-    def _predictions(self, model: str, *columns: str) -> "DataFrame":
-        from pyspark.sql import functions as f
-
-        rows = self._latest("predictions", ["content_id", "model", *columns])
-        return rows.where(f.col("model") == model).drop("model")
+    def _doubtable(self, model: str) -> "DataFrame":
+        labeled = self._samples.where("label IS NOT NULL")
+        predictions = self._latest("predictions", ["content_id", "classes", "probs"], model)
+        evidence = self._latest("evidence", ["content_id", "label", *EVIDENCE[1:]], model)
+        evidence = evidence.withColumnRenamed("label", EVIDENCE[0])
+        return labeled.join(predictions, "content_id").join(evidence, "content_id", "left")
 
     def rejects(self) -> pa.Table:  # noqa: D102
         rows = self._latest("rejects", ["sample_id", "key", "reason", "detail"]).where("reason IS NOT NULL")
@@ -95,6 +111,12 @@ class SparkTables(Carrier):
         """Let the executors' memory go."""
         if "_samples" in self.__dict__:
             self._samples.unpersist()
+
+
+def _of_one_commit(files: Sequence[Any], seq: int) -> bool:
+    """Whether all rows have one `seq` (the number of that column), by the files' statistics: then no key is there twice."""
+    ends = {bounds.get(seq) for file in files for bounds in (file.lower_bounds, file.upper_bounds)}
+    return len(ends) <= 1 and None not in ends
 
 
 def _by_rows(frame: "DataFrame", function: Callable[[pa.Table], pa.Table]) -> pa.Table:

@@ -6,10 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.pipeline.audit.ambiguity import ambiguity
-from secondlook.pipeline.audit.doubts import Judged, doubts
+from secondlook.pipeline.audit.doubts import Decision, Judged, doubts
 from secondlook.pipeline.audit.rare_classes import rare_classes
 
 NAMES = ["cat", "dog", "yak"]
+DECISION = Decision(0.1, "by hand", 0.1, 0.8)
 
 
 def judged(given: list[int], probs: list[list[float]], classes: list[list[int]] | None = None) -> Judged:
@@ -22,13 +23,13 @@ def judged(given: list[int], probs: list[list[float]], classes: list[list[int]] 
 
 
 def said(rows: Judged) -> list[tuple[str, str, str]]:
-    found = doubts(rows, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)
+    found = doubts(rows, DECISION)
     return [(f.key, f.rule, f.message) for f in found]
 
 
 def test_a_label_that_another_class_beats_is_doubted_with_its_probabilities() -> None:
     rows = judged([0, 0], [[0.02, 0.95, 0.03], [0.9, 0.05, 0.05]])
-    (found,) = doubts(rows, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)
+    (found,) = doubts(rows, DECISION)
     assert found.message == "labeled cat, likely dog (score 0.97)"
     assert (found.rule, found.key, found.split) == ("SL101", "k0", "train")
     expected = {"p_given": 0.02, "p_suggested": 0.95, "p_error": 0.965}
@@ -55,7 +56,7 @@ def test_lists_of_the_best_classes_are_enough() -> None:
 
 def test_nothing_is_said_of_nothing() -> None:
     empty = Judged([], [], [], np.empty(0, np.int64), np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), NAMES)
-    assert list(doubts(empty, margin=0.1, ambiguous_margin=0.1, ambiguous_mass=0.8)) == []
+    assert list(doubts(empty, DECISION)) == []
 
 
 @given(st.integers(0, 2**32), st.integers(1, 30), st.integers(2, 6))
