@@ -1,18 +1,29 @@
 """Given labels beside probabilities: what the model gives the label, and the best other class. SL101 is built on it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.pipeline.audit.bad_rows import (
+    UNLABELED,
+    Floats,
+    Ints,
+    as_table,
+    check_given,
+    check_left,
+    check_lists,
+    check_p_given,
+    check_rows,
+    check_shapes,
+    check_told,
+)
 from secondlook.pipeline.core.errors import UserError
 
-SUM_TOLERANCE = 0.01  # of float16 in 20,000 columns, and of people who rounded to a few digits
-UNLABELED = -1
-BLOCK_BYTES = 1 << 20  # a block of rows stays in a core's cache while it is summed, compared and searched
+__all__ = ["BLOCK_BYTES", "UNLABELED", "Compared", "Floats", "Ints", "block_rows", "compare", "compare_topk"]
 
-Ints = npt.NDArray[np.integer[Any]]
-Floats = npt.NDArray[np.floating[Any]]
+BLOCK_BYTES = 1 << 20  # a block of rows stays in a core's cache while it is summed, compared and searched
+FIXED_POINT = 2.0**30
 
 
 class Compared(NamedTuple):
@@ -40,10 +51,10 @@ def compare(given: Ints, probs: Floats, *, first_row: int = 0) -> Compared:
     sum to 1. `first_row` is added to the row that a message names. Arithmetic is in float32, a block of rows at a time.
     Raises UserError for shapes that don't fit, labels out of range, and rows that are no probabilities.
     """
-    given, probs = np.asarray(given), np.asarray(probs)
-    _check_shapes(given, probs)
+    given, probs = np.asarray(given), as_table(probs)
+    check_shapes(given, probs)
     n, n_classes = probs.shape
-    _check_given(given, n_classes, first_row)
+    check_given(given, n_classes, first_row)
     result = Compared(given >= 0, np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32))
     step = block_rows(n_classes, BLOCK_BYTES)
     work = np.empty((min(step, n), n_classes), np.float32)
@@ -52,7 +63,7 @@ def compare(given: Ints, probs: Floats, *, first_row: int = 0) -> Compared:
         block = work[: part.stop - start]
         with np.errstate(over="ignore"):  # what float32 can't hold is infinite, and refused as such
             np.copyto(block, probs[part], casting="same_kind")
-        _check_rows(block, first_row + start)
+        check_rows(block, first_row + start)
         result.p_given[part] = _strike_out(given[part], block)
         other = block.argmax(axis=1)
         result.other[part] = other
@@ -74,27 +85,54 @@ def compare_topk(
     `classes`: (n, k) class indices in any order, -1 where a row has fewer than k. `probs`: (n, k), their probabilities.
     `p_given`: (n,), the given label's probability; where a row's list names the label, the list counts. Without
     `p_given`, a label outside the list gets an upper bound: its even share of what the list leaves, at most the
-    smallest probability in the list. Raises UserError as `compare` does.
+    smallest probability in the list. Raises UserError as `compare` does, and where a list can't be that of the most
+    probable classes.
     """
-    given, classes, probs = np.asarray(given), np.asarray(classes), np.asarray(probs)
-    _check_shapes(given, probs)
-    _check_given(given, n_classes, first_row)
-    _check_lists(classes, probs, n_classes, first_row)
+    given, classes, probs = np.asarray(given), np.asarray(classes), as_table(probs)
+    check_shapes(given, probs)
+    if n_classes < 2:
+        raise UserError(f"there are at least 2 classes to compare; got n_classes={n_classes}")
+    check_given(given, n_classes, first_row)
+    told = None if p_given is None else check_p_given(np.asarray(p_given), given >= 0, first_row)
+    check_lists(classes, probs, n_classes, first_row)
+    n, k = probs.shape
+    result = Compared(given >= 0, np.empty(n, np.float32), np.empty(n, np.int32), np.empty(n, np.float32))
+    step = block_rows(k, BLOCK_BYTES)
+    for start in range(0, n, step):
+        part = slice(start, min(start + step, n))
+        some = None if told is None else told[part]
+        block = Compared(result.labeled[part], result.p_given[part], result.other[part], result.p_other[part])
+        _compare_lists(given[part], classes[part], probs[part], n_classes, some, first_row + start, block)
+    return result
+
+
+def _compare_lists(
+    given: Ints, classes: Ints, probs: Floats, n_classes: int, told: Floats | None, first_row: int, result: Compared
+) -> None:
+    """Fill a block of `result` by its lists; `told` are the given labels' probabilities, where they are known."""
     with np.errstate(over="ignore"):
         work = np.array(probs, dtype=np.float32, order="C")
-    work[classes < 0] = 0.0
-    _check_rows(work, first_row, complete=False)
-    labeled = given >= 0
-    at = (classes == given[:, None]) & labeled[:, None]
-    inside, listed = at.any(axis=1), (work * at).sum(axis=1)
-    if p_given is None:
-        elsewhere = _bound(classes, work, n_classes)
+    listed = classes >= 0
+    work[~listed] = 0.0
+    check_rows(work, first_row, complete=False)
+    # Summed as integers: no order and no padding of a list changes what it leaves.
+    left = np.maximum(1 - np.rint(work * FIXED_POINT).astype(np.int64).sum(axis=1) / FIXED_POINT, 0)
+    smallest = np.where(listed, work, np.float32(np.inf)).min(axis=1, initial=np.inf)
+    elsewhere = n_classes - listed.sum(axis=1)
+    check_left(left, smallest, elsewhere, first_row)
+    at = (classes == given[:, None]) & listed
+    inside, in_list = at.any(axis=1), (work * at).sum(axis=1)
+    if told is None:
+        told = np.minimum(left / np.maximum(elsewhere, 1), smallest)
     else:
-        elsewhere = _checked_p_given(np.asarray(p_given), given, listed, inside, first_row)
-    work[at | (classes < 0)] = -1.0
+        check_told(
+            told, np.where(inside, in_list, np.nan), np.where(result.labeled, np.minimum(left, smallest), 1), first_row
+        )
+    result.p_given[:] = np.where(result.labeled, np.where(inside, in_list, told), 0.0)
+    work[at | ~listed] = -1.0
     rows, best = np.arange(len(given)), work.argmax(axis=1)
-    known = np.where(labeled, np.where(inside, listed, elsewhere), 0.0).astype(np.float32)
-    return Compared(labeled, known, classes[rows, best].astype(np.int32), work[rows, best])
+    result.other[:] = classes[rows, best]
+    result.p_other[:] = work[rows, best]
 
 
 def block_rows(n_columns: int, n_bytes: int, itemsize: int = 4) -> int:
@@ -109,93 +147,3 @@ def _strike_out(given: Ints, work: npt.NDArray[np.float32]) -> npt.NDArray[np.fl
     p_given[rows] = work[rows, given[rows]]
     work[rows, given[rows]] = -1.0
     return p_given
-
-
-def _check_shapes(given: Ints, probs: Floats) -> None:
-    if probs.ndim != 2 or given.ndim != 1:
-        raise UserError(f"labels are (n,) and probabilities (n, K); got shapes {given.shape} and {probs.shape}")
-    if len(given) != len(probs):
-        raise UserError(f"labels and probabilities go row by row; got {len(given)} labels and {len(probs)} rows")
-    if probs.shape[1] < 2:
-        raise UserError(f"to compare, every row needs probabilities of at least 2 classes; got {probs.shape[1]}")
-    if given.dtype.kind not in "iu" or probs.dtype.kind != "f":
-        raise UserError(f"labels are class indices and probabilities floats; got {given.dtype} and {probs.dtype}")
-
-
-def _check_given(given: Ints, n_classes: int, first_row: int) -> None:
-    if len(given) and not (given.min() >= UNLABELED and given.max() < n_classes):
-        row = int(np.flatnonzero((given < UNLABELED) | (given >= n_classes))[0])
-        raise UserError(
-            f"row {first_row + row} has label {given[row]}; allowed are 0 to {n_classes - 1}, and -1 for no label"
-        )
-
-
-def _check_rows(block: npt.NDArray[np.float32], first_row: int, *, complete: bool = True) -> None:
-    """Refuse rows with NaN, infinite or negative values, or with a sum that isn't 1 (or, of lists, above 1)."""
-    if not len(block):
-        return
-    with np.errstate(invalid="ignore", over="ignore"):
-        sums = block.sum(axis=1)
-        fit = np.abs(sums - 1) <= SUM_TOLERANCE if complete else sums <= 1 + SUM_TOLERANCE
-        if fit.all() and block.min() >= 0:
-            return
-        bad = int(np.flatnonzero(~fit | ~(block.min(axis=1) >= 0))[0])
-    raise UserError(f"row {first_row + bad} of the probabilities {_complaint(block[bad], complete)}")
-
-
-def _complaint(row: npt.NDArray[np.float32], complete: bool) -> str:
-    if not np.isfinite(row).all():
-        column = int(np.flatnonzero(~np.isfinite(row))[0])
-        return f"has {row[column]} in column {column}; only finite numbers are allowed"
-    if row.min() < 0:
-        return f"has {row.min():g} in column {int(row.argmin())}; allowed are 0 to 1 (are these logits? apply softmax)"
-    allowed = "sum to 1" if complete else "sum to at most 1"
-    return f"sums to {row.sum(dtype=np.float64):.4g}; rows must {allowed} (within {SUM_TOLERANCE:g})"
-
-
-def _check_lists(classes: Ints, probs: Floats, n_classes: int, first_row: int) -> None:
-    if classes.shape != probs.shape or classes.dtype.kind not in "iu":
-        raise UserError(
-            f"lists of classes are indices, as many as probabilities; got {classes.dtype} {classes.shape} and {probs.shape}"
-        )
-    wrong = (classes < -1) | (classes >= n_classes)
-    if wrong.any():
-        row = int(np.flatnonzero(wrong.any(axis=1))[0])
-        raise UserError(
-            f"row {first_row + row} lists class {classes[row][wrong[row]][0]}; allowed are 0 to {n_classes - 1}"
-        )
-    ordered = np.sort(classes, axis=1)
-    twice = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
-    if twice.any():
-        raise UserError(f"row {first_row + int(np.flatnonzero(twice)[0])} lists a class twice")
-    few = (classes >= 0).sum(axis=1) < min(2, n_classes)
-    if few.any():
-        raise UserError(f"row {first_row + int(np.flatnonzero(few)[0])} lists fewer than 2 classes: nothing to compare")
-
-
-def _bound(classes: Ints, work: npt.NDArray[np.float32], n_classes: int) -> Floats:
-    """The most that a class outside its row's list is given: an even share of the rest, at most the smallest listed."""
-    listed = classes >= 0
-    share = np.maximum(1 - work.sum(axis=1), 0) / np.maximum(n_classes - listed.sum(axis=1), 1)
-    return np.minimum(share, np.where(listed, work, np.inf).min(axis=1))  # type: ignore[no-any-return]
-
-
-def _checked_p_given(
-    p_given: Floats, given: Ints, known: Floats, inside: npt.NDArray[np.bool_], first_row: int
-) -> Floats:
-    if p_given.shape != given.shape:
-        raise UserError(f"the given labels' probabilities are one a row; got {p_given.shape} for {len(given)} labels")
-    labeled = given >= 0
-    value = np.where(labeled, p_given, 0.0)
-    outside_range = ~((value >= 0) & (value <= 1 + SUM_TOLERANCE))
-    if outside_range.any():
-        row = int(np.flatnonzero(outside_range)[0])
-        raise UserError(f"row {first_row + row} gives its label the probability {value[row]}; allowed are 0 to 1")
-    differs = inside & (np.abs(value - known) > SUM_TOLERANCE)
-    if differs.any():
-        row = int(np.flatnonzero(differs)[0])
-        raise UserError(
-            f"row {first_row + row} gives its label the probability {value[row]:.4g}, but its list says {known[row]:.4g};"
-            " are labels and probabilities in the same order?"
-        )
-    return value

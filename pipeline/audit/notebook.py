@@ -1,12 +1,13 @@
 """The label audit for notebooks: arrays and names in, a data frame out."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from secondlook.pipeline.audit.mislabels import UNLABELED, Floats, label_errors
+from secondlook.pipeline.audit.bad_rows import NO_TABLE, UNLABELED, Floats, as_table
+from secondlook.pipeline.audit.mislabels import label_errors
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError
 
@@ -35,7 +36,7 @@ def label_issues(
         classes = list(probs.columns) if classes is None else classes
         probs = probs.to_numpy()
     table = _float_table(probs)
-    values = [_plain(value) for value in (labels.tolist() if hasattr(labels, "tolist") else labels)]
+    values = _values(labels, len(table))
     names = _names(values, classes, table.shape[1])
     code = {name: index for index, name in enumerate(names)}
     for row, value in enumerate(values):
@@ -59,16 +60,23 @@ def label_issues(
 
 
 def _float_table(probs: Any) -> Floats:
+    found = as_table(probs)
+    if found.ndim != 2:
+        raise UserError(f"probabilities are (n, K); got shape {found.shape}")
     try:
-        table = np.asarray(probs)
-        table = table if table.dtype.kind == "f" else table.astype(np.float32)
+        return found if found.dtype.kind == "f" else found.astype(np.float32)
     except (TypeError, ValueError):
-        raise UserError(
-            "probabilities are a table of numbers, (n, K); got rows of other things or of unequal length"
-        ) from None
-    if table.ndim != 2:
-        raise UserError(f"probabilities are (n, K); got shape {table.shape}")
-    return table
+        raise UserError(NO_TABLE) from None
+
+
+def _values(labels: Any, n: int) -> list[Any]:
+    found = labels.tolist() if hasattr(labels, "tolist") else labels
+    if not isinstance(found, Iterable) or isinstance(found, str | bytes):
+        raise UserError(f"labels are a list, an array or a series with a name or an integer a row; got {found!r}")
+    values = [_plain(value) for value in found]
+    if len(values) != n:
+        raise UserError(f"labels and probabilities go row by row; got {len(values)} labels and {n} rows")
+    return values
 
 
 def _plain(value: Any) -> Any:
@@ -88,6 +96,8 @@ def _plain(value: Any) -> Any:
 
 
 def _names(values: Sequence[Any], classes: Sequence[Any] | None, n_columns: int) -> list[Any]:
+    if isinstance(classes, str):
+        raise UserError(f"classes are a list of names; got {classes!r}")
     if classes is not None:
         names = [_plain(name) for name in classes]
         if len(names) != n_columns:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from secondlook.pipeline.audit import compare, label_issues
+from secondlook.pipeline.audit.compare import compare_topk
 from secondlook.pipeline.audit.mislabels import label_errors, label_errors_topk
 from secondlook.pipeline.core.errors import UserError
 
@@ -151,8 +152,8 @@ def test_topk_by_hand() -> None:
 
 
 def test_padding_never_wins_not_even_among_zeros() -> None:
-    found = label_errors_topk(np.array([-1]), np.array([[-1, 3, 2]]), np.array([[np.nan, 0.0, 0.0]]), 4)
-    assert found.suggested.tolist() == [3]
+    found = compare_topk(np.array([3]), np.array([[-1, 3, 2]]), np.array([[np.nan, 1.0, 0.0]]), 4)
+    assert found.other.tolist() == [2]
 
 
 def test_a_bad_row_in_a_late_block_is_named_by_its_row(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +201,7 @@ def test_what_is_no_probability_is_refused_by_its_row(
         ([[0, 1]], [[0.5, 0.25]], [1e300], "row 5 gives its label the probability 1e[+]300"),
         ([[0, 1]], [[0.5, 0.25]], [np.nan], "row 5 gives its label the probability nan"),
         ([[0, 3]], [[0.5, 0.25]], [0.5], "row 5 gives its label the probability 0.5, but its list says 0.25"),
-        ([[0, 1]], [[0.5, 0.25]], [0.5, 0.5], "one a row"),
+        ([[0, 1]], [[0.5, 0.25]], [0.5, 0.5], "one number a row"),
     ],
 )
 def test_lists_that_contradict_themselves_are_refused(
