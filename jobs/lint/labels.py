@@ -1,6 +1,7 @@
 """SL101, SL102: what lint says of labels, by a model's predictions and the evidence of its fitting."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +10,13 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import EVIDENCE, Carrier, Said, counted, to_table
+from secondlook.pipeline.audit.bad_rows import RowError
 from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
 from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
 from secondlook.pipeline.audit.evidence import KINDS
-from secondlook.pipeline.audit.flags import Choice, chosen_margin, empty
+from secondlook.pipeline.audit.flags import Choice, Tally, chosen_margin, empty
 from secondlook.pipeline.core.config import LintSettings
+from secondlook.pipeline.core.errors import UserError
 
 LABEL_RULES = ("SL101", "SL102")
 
@@ -33,7 +36,7 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibra
     choice = _choice(carrier, model, settings)
     calibrator = calibrated if isinstance(calibrated, Calibrator) else None
     decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
-    found = carrier.judged(model.name, lambda rows: judge(rows, names, decision))
+    found = carrier.judged(model.name, lambda rows: judge(rows, model.name, names, decision))
     left_out = _left_out(carrier, model, counts)
     told = f"flagged where the margin is above {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
     notes = {"SL101": f"{told}; {left_out}" if left_out else told}
@@ -44,7 +47,8 @@ def _choice(carrier: Carrier, model: Model, settings: LintSettings) -> Choice:
     if settings.fixed_margin is not None:
         return Choice(settings.fixed_margin, "the setting mislabel_margin")
     names = model.classes
-    return chosen_margin(carrier.tallied(model.name, lambda rows: tallied(as_judged(rows, names)), empty(len(names))))
+    sums = carrier.tallied(model.name, lambda rows: count(rows, model.name, names), empty(len(names)))
+    return chosen_margin(sums)
 
 
 def _meaning(calibrated: Calibrator | NotYet) -> str:
@@ -67,9 +71,28 @@ def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
     return f"{' and '.join(notes)}; `secondlook train` looks at them" if notes else ""
 
 
-def judge(rows: pa.Table, names: list[str], decision: Decision) -> pa.Table:
+def count(rows: pa.Table, model: str, names: list[str]) -> Tally:
+    """What rows of `Carrier.judged` add to the choice of the margin."""
+    with _named(rows, model):
+        return tallied(as_judged(rows, names))
+
+
+def judge(rows: pa.Table, model: str, names: list[str], decision: Decision) -> pa.Table:
     """Findings of labels on rows of `Carrier.judged`."""
-    return to_table(doubts(as_judged(rows, names), decision))
+    with _named(rows, model):
+        return to_table(doubts(as_judged(rows, names), decision))
+
+
+@contextlib.contextmanager
+def _named(rows: pa.Table, model: str) -> Iterator[None]:
+    """A row that can't be used is one of a picture's predictions."""
+    try:
+        yield
+    except RowError as problem:
+        key = rows["key"][problem.row].as_py()
+        raise UserError(
+            f"what {model} predicts of {key} {problem.what}; `secondlook train` makes predictions"
+        ) from None
 
 
 def as_judged(rows: pa.Table, names: list[str]) -> Judged:

@@ -4,6 +4,8 @@ Spark joins, counts and groups; what comes back to this process are the copies (
 of every content (about 100 bytes each) and the findings.
 """
 
+import contextlib
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,6 +16,7 @@ from pyiceberg.expressions import EqualTo
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import EVIDENCE, PRINTS, SEPARATOR, Carrier, to_table
 from secondlook.pipeline.audit.flags import Tally
+from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.schemas import TABLES
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
@@ -82,7 +85,8 @@ class SparkTables(Carrier):
             total = sum((tally(pa.Table.from_batches([batch])) for batch in batches), start=nothing)
             yield pa.record_batch({"tally": pa.array([total.to_bytes()], pa.binary())})
 
-        parts = self._doubtable(model).mapInArrow(work, "tally binary").toArrow()["tally"].to_pylist()
+        with _told():
+            parts = self._doubtable(model).mapInArrow(work, "tally binary").toArrow()["tally"].to_pylist()
         return sum((Tally.from_bytes(part) for part in parts), start=nothing)
 
     def judged(self, model: str, judge: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
@@ -129,4 +133,19 @@ def _by_rows(frame: "DataFrame", function: Callable[[pa.Table], pa.Table]) -> pa
         for batch in batches:
             yield from function(pa.Table.from_batches([batch])).to_batches()
 
-    return frame.mapInArrow(work, from_arrow_schema(schema)).toArrow().cast(schema)
+    with _told():
+        return frame.mapInArrow(work, from_arrow_schema(schema)).toArrow().cast(schema)
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """What a worker refused in a sentence is refused here in the same one; Spark knows only the text of it."""
+    from pyspark.errors import PythonException
+
+    try:
+        yield
+    except PythonException as problem:
+        said = re.search(rf"{re.escape(UserError.__module__)}\.UserError: (.*)", str(problem))
+        if said is None:
+            raise
+        raise UserError(said[1]) from None
