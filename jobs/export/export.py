@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 import typer
 
 from secondlook.jobs.files.landing import landing, refuse_taken
+from secondlook.jobs.files.spreadsheet import BYTE_ORDER_MARK, SpreadsheetOption, as_text
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.lake.store import Lake, Version
@@ -51,10 +52,12 @@ def run(
     format: str = "csv-patch",
     drop: Iterable[str] = (),
     as_of: str | int | None = None,
+    spreadsheet: bool = False,
 ) -> dict[str, Any]:
     """Write the dataset of a version to a file or folder that is not there yet. Returns what was written.
 
-    `drop`: codes of rules whose findings leave a sample out; of copies, one stays. Whatever happens, the target is there whole or
+    `drop`: codes of rules whose findings leave a sample out; of copies, one stays. `spreadsheet`: in CSV, text that a
+    spreadsheet would run as a formula gets an apostrophe before it. Whatever happens, the target is there whole or
     not at all. Raises UserError where it is taken, UnavailableError where a referenced picture is gone or changed.
     """
     from secondlook.jobs.export.pictures import write_folders, write_parquet
@@ -65,12 +68,14 @@ def run(
         refuse_taken(Path(to))
     elif format not in {"csv", "csv-patch"}:
         raise UserError(f"{format} is a folder and can't go to standard output; name a folder")
+    if spreadsheet and format not in {"csv", "csv-patch"}:
+        raise UserError(f"only CSV is for a spreadsheet; {format} is for programs")
     version = lake.at(as_of)
     table, dropped = _chosen(lake, version, list(drop))
     summary: dict[str, Any] = {"format": format, "to": to, "read": version.id}
     if format in {"csv", "csv-patch"}:
         rows = _patch(lake, version, table) if format == "csv-patch" else _listing(table)
-        count = _write_csv(rows, to)
+        count = _write_csv(rows, to, spreadsheet=spreadsheet)
         return summary | {"rows": count, "dropped": dropped}
     samples = [*of_table(table)]
     classes = dataset.class_names(lake, version)
@@ -222,21 +227,23 @@ def attribute_columns(samples: Iterable[Sample]) -> dict[str, str]:
     return columns
 
 
-def _write_csv(rows: Iterator[dict[str, Any]], to: str) -> int:
+def _write_csv(rows: Iterator[dict[str, Any]], to: str, *, spreadsheet: bool) -> int:
     if to == STDOUT:
-        return write_rows(sys.stdout, rows)
+        return write_rows(sys.stdout, rows, spreadsheet=spreadsheet)
     with landing(Path(to)) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        return write_rows(stream, rows)
+        return write_rows(stream, rows, spreadsheet=spreadsheet)
 
 
-def write_rows(stream: TextIO, rows: Iterator[dict[str, Any]]) -> int:
+def write_rows(stream: TextIO, rows: Iterator[dict[str, Any]], *, spreadsheet: bool = False) -> int:
     """CSV of rows that have the same columns; with no row, the header of a patch. Returns how many there were."""
+    stream.write(BYTE_ORDER_MARK if spreadsheet else "")
     writer = csv.writer(stream, lineterminator="\n")
     count = 0
     for count, row in enumerate(rows, start=1):
+        cells = ["" if value is None else value for value in row.values()]
         if count == 1:
-            writer.writerow(row)
-        writer.writerow(["" if value is None else value for value in row.values()])
+            writer.writerow([as_text(name) for name in row] if spreadsheet else row)
+        writer.writerow([as_text(str(cell)) for cell in cells] if spreadsheet else cells)
     if not count:
         writer.writerow(PATCH_COLUMNS)
     return count
@@ -249,6 +256,7 @@ def export(
         str,
         typer.Option("--drop", metavar="CODES", help="Leave out samples with findings of these rules: SL201,SL301."),
     ] = "",
+    spreadsheet: SpreadsheetOption = False,
     as_of: AsOfOption = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
@@ -270,7 +278,7 @@ def export(
     """
     codes = [code.strip().upper() for code in drop.split(",") if code.strip()]
     chosen = read_settings(settings, lake)
-    summary = run(Lake.open(chosen.lake), to, format=format, drop=codes, as_of=as_of)
+    summary = run(Lake.open(chosen.lake), to, format=format, drop=codes, as_of=as_of, spreadsheet=spreadsheet)
 
     def lines() -> None:
         what = f"{summary['rows']:,} rows" if "rows" in summary else f"{summary['samples']:,} pictures"

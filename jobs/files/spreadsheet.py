@@ -5,7 +5,19 @@ a file for people in a spreadsheet gets an apostrophe before such a cell, as OWA
 """
 
 import re
+from typing import Annotated
 
+import typer
+
+SpreadsheetOption = Annotated[
+    bool,
+    typer.Option(
+        "--spreadsheet",
+        help="For Excel and the like: an apostrophe before text that would run as a formula, and a mark of UTF-8."
+        " Programs want it exact.",
+    ),
+]
+BYTE_ORDER_MARK = "\ufeff"  # by it, spreadsheets know UTF-8
 FORMULA = re.compile(r"[=+\-@\t\r]")
 NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")  # a number is only a number
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from secondlook.jobs.files.spreadsheet import as_text
+from secondlook.jobs.files.spreadsheet import BYTE_ORDER_MARK, as_text
 from secondlook.pipeline.audit.mislabels import Ints, LabelErrors
 from secondlook.pipeline.core.errors import UserError
 
@@ -70,7 +70,7 @@ def opened(out: Path, *, spreadsheet: bool) -> Iterator[TextIO]:
 
     Whatever goes wrong, `out` stays as it was. For a spreadsheet the file begins with a mark that says UTF-8.
     """
-    start = "\ufeff" if spreadsheet else ""
+    start = BYTE_ORDER_MARK if spreadsheet else ""
     if out == STDOUT:
         sys.stdout.write(start + HEADER)
         yield sys.stdout

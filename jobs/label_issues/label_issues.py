@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from secondlook.jobs.files.spreadsheet import is_formula
+from secondlook.jobs.files.spreadsheet import SpreadsheetOption, is_formula
 from secondlook.jobs.label_issues import issues_csv
 from secondlook.jobs.label_issues.issues_csv import STDOUT
 from secondlook.jobs.label_issues.label_column import LabelColumn, class_list, ordered, read_labels
@@ -195,13 +195,7 @@ def label_issues(
         ),
     ] = None,
     flagged_only: Annotated[bool, typer.Option("--flagged-only", help="Write only the rows that are flagged.")] = False,
-    spreadsheet: Annotated[
-        bool,
-        typer.Option(
-            "--spreadsheet",
-            help="For Excel and the like: an apostrophe before names that would run as formulas, and a mark of UTF-8.",
-        ),
-    ] = False,
+    spreadsheet: SpreadsheetOption = False,
     classes_column: Annotated[
         str, typer.Option("--classes-column", metavar="NAME", help=".npz and Parquet: the most probable classes.")
     ] = "classes",

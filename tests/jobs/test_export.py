@@ -169,6 +169,20 @@ def test_a_csv_of_everything_labels_the_bare_pictures(
     assert state(again) == state(lake)
 
 
+def test_a_csv_for_a_spreadsheet_runs_nothing_that_a_name_says(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    told = {"attributes": [("age", "-3"), ("@note", "+1+cmd")]}
+    fill([("=1+1.png", "=cmd()", b"1", told), ("b.png", "猫", b"2", told)])
+    exact, shown = tmp_path / "exact.csv", tmp_path / "shown.csv"
+    export.run(lake, str(exact), format="csv")
+    export.run(lake, str(shown), format="csv", spreadsheet=True)
+    assert list(csv.reader(exact.read_text(encoding="utf-8").splitlines()))[1] == ["=1+1.png", "=cmd()", "", "+1+cmd", "-3"]  # fmt: skip
+    assert shown.read_bytes().startswith(b"\xef\xbb\xbf")
+    rows = list(csv.reader(shown.read_text(encoding="utf-8-sig").splitlines()))
+    assert rows[0] == ["key", "label", "split", "'@note", "age"]
+    assert rows[1] == ["'=1+1.png", "'=cmd()", "", "'+1+cmd", "-3"]
+    assert rows[2] == ["b.png", "猫", "", "'+1+cmd", "-3"]
+
+
 # What others read
 
 
@@ -285,6 +299,7 @@ def test_of_many_copies_one_stays_though_a_finding_names_only_ten() -> None:
         ({"to": "s3://bucket/x", "format": "folders"}, "is a URL; give a path"),
         ({"to": "new", "format": "folder"}, "unknown format 'folder', did you mean 'folders'"),
         ({"to": "-", "format": "folders"}, "can't go to standard output"),
+        ({"to": "new", "format": "hf-parquet", "spreadsheet": True}, "only CSV is for a spreadsheet"),
         ({"to": "new", "drop": ["SL999"]}, "unknown rule 'SL999'"),
         ({"to": "new", "as_of": 9}, "there is no version 9"),
     ],
