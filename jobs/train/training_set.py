@@ -97,7 +97,9 @@ def _refuse_too_little(version: Version, classes: list[str], n: int, n_folds: in
     if len(classes) < 2:
         raise UserError(f"training takes labels of at least 2 classes; all {n:,} labeled pictures are {classes[0]!r}")
     if n < n_folds:
-        raise UserError(f"{n_folds} folds take at least as many labeled pictures, this version has {n}")
+        raise UserError(
+            f"{n_folds} folds take at least as many labeled pictures, this version has {n}; --folds takes from 2"
+        )
 
 
 def _copies(
