@@ -17,6 +17,9 @@ from secondlook.pipeline.images import checks
 SEPARATOR = "\x1f"  # between names of splits
 PRINTS = ("phash", "dhash", "entropy", "contrast", "blur")
 EVIDENCE = ("evidence_label", *KINDS, "p_error")
+# What a carrier sums up: `n` pictures labeled `label` of which `what` is `value`. See Carrier.propertied.
+COUNTS = pa.schema([("what", pa.string()), ("label", pa.string()), ("value", pa.string()), ("n", pa.int64())])
+MOST_VALUES = 1000
 FIELDS = ("rule", "subject_kind", "subject", "key", "split", "score", "message")
 CHUNK = 10_000  # findings that are Python objects at a time
 
@@ -50,6 +53,32 @@ class Carrier(Protocol):
 
     def unjudged(self, model: str) -> int:
         """How many labeled samples the model has no predictions for."""
+
+    def rivaled(self, model: str, count: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """The sums of what `count` says, as COUNTS, of the rows that `judged` sees."""
+
+    def propertied(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """The sums of what `count` says, as COUNTS, of labeled samples beside their fingerprints, source and attributes.
+
+        Of samples with one content and one label only the first by its id. A `what` with more than MOST_VALUES values
+        is one row, with their number as `n` and neither label nor value.
+        """
+
+    def of_samples(self, sample_ids: pa.Array) -> pa.Table:
+        """These samples."""
+
+    def sizes(self, content_ids: pa.Array) -> pa.Table:
+        """Width and height of these contents in pixels: content_id, width, height."""
+
+    def sampled(self, embedder: str, size: int) -> pa.Table:
+        """Of the contents of each label, and of those without one, the first `size` by id: content_id, label, vector.
+
+        In the order of labels (none last) and ids, which are hashes: so the first ones are drawn at random. A content
+        with several labels counts to the first by name.
+        """
+
+    def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """What `look` makes of samples beside their vectors."""
 
     def rejects(self) -> pa.Table:
         """Files that can't be read: sample_id, key, reason, detail."""

@@ -1,4 +1,4 @@
-"""SL104: pictures that people answer differently."""
+"""SL104: pictures that people answer differently; and for SL307, whether they do so more often on small ones."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.pipeline.core.rules import Finding
+from secondlook.pipeline.core.statistics import Share, share
 
 Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -17,6 +18,8 @@ UNSURE = -1  # the code of an answer that agrees with nobody's, not even with an
 # CIFAR-10H's 51 people answer, from 2, 3 or 5 of them (odd rows; the same on the even ones).
 PRIOR_ANSWERS = 4.0
 NAMED = 8  # answers that a message counts
+FEWEST = 30  # pictures with several answers on either side of a size: below that, nothing is said
+HELPLESS = ("unsure", "bad picture")
 
 
 @dataclass(frozen=True)
@@ -125,3 +128,63 @@ def _most(classes: Sequence[tuple[str, int]]) -> str | None:
     if not classes or (len(classes) > 1 and classes[0][1] == classes[1][1]):
         return None
     return classes[0][0]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """How people fared on pictures whose shorter side is below `below_px`, and on larger ones.
+
+    `disagreed`: of pictures that several people answered for, those where not all gave one answer. `helpless`: of all
+    answered pictures, those where somebody was unsure or called the picture bad. Each (small, large).
+    """
+
+    below_px: int
+    disagreed: tuple[Share, Share]
+    helpless: tuple[Share, Share]
+
+    def sentence(self) -> str:
+        """What it comes to, for people."""
+        small, large = self.disagreed
+        unsure, sure = self.helpless
+        return (
+            f"of pictures with a shorter side under {self.below_px} pixels people disagree on {_percent(small)}, of larger ones "
+            f"on {_percent(large)}; somebody was unsure or called the picture bad on {_percent(unsure)} and {_percent(sure)}"
+        )
+
+    def evidence(self) -> dict[str, object]:
+        """The same as JSON values."""
+        shares = {"disagreed": self.disagreed, "helpless": self.helpless}
+        return {
+            f"{name}_{side}": {
+                "share": round(one.value, 4),
+                "n": one.n,
+                "low": round(one.interval.low, 4),
+                "high": round(one.interval.high, 4),
+            }
+            for name, pair in shares.items()
+            for side, one in zip(("small", "larger"), pair, strict=True)
+        }
+
+
+def by_side(answered: Answered, side_px: Reals, below_px: int) -> Sides | None:
+    """Disagreement by size: `side_px` (N,) is the shorter side of each item, NaN where unknown.
+
+    None where fewer than FEWEST items with several answers lie on either side. Intervals are Wilson's, 95 %.
+    """
+    n = len(side_px)
+    answers = np.bincount(answered.item, minlength=n)
+    raw = disagreement(answered.item, answered.codes(), n).raw
+    blank = np.array(
+        [not named and said in HELPLESS for said, named in zip(answered.said, answered.is_class, strict=True)], np.bool_
+    )
+    helpless = np.bincount(answered.item[blank], minlength=n) > 0
+    several, halves = answers > 1, (side_px < below_px, side_px >= below_px)
+    if min(int((several & half).sum()) for half in halves) < FEWEST:
+        return None
+    disagreed = [share(int((raw[several & half] > 0).sum()), int((several & half).sum())) for half in halves]
+    lost = [share(int(helpless[(answers > 0) & half].sum()), int(((answers > 0) & half).sum())) for half in halves]
+    return Sides(below_px, (disagreed[0], disagreed[1]), (lost[0], lost[1]))
+
+
+def _percent(one: Share) -> str:
+    return f"{one.value:.0%} ({one.interval.low:.0%} to {one.interval.high:.0%}, n = {one.n:,})"

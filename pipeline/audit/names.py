@@ -3,13 +3,15 @@
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
 LONGEST = 100  # letters of a name that are looked at
 SHORTEST = 6  # letters that a name must have for one wrong letter to mean little: goose and moose are two things
 CROWD = 50  # names that share one written form and are compared with one another
+
+NO_SYNONYMS: Mapping[str, Sequence[str]] = {}
 
 SPELLING = "the same name written differently"
 SYNONYM = "a synonym in common"
@@ -24,15 +26,17 @@ class Alike(NamedTuple):
     how: str
 
 
-def alike(names: Sequence[str]) -> Iterator[Alike]:
+def alike(names: Sequence[str], synonyms: Mapping[str, Sequence[str]] = NO_SYNONYMS) -> Iterator[Alike]:
     """Pairs of names (K,) that may mean one thing, by what is most telling, in the order of the pairs.
 
-    Case, separators, accents and plural endings don't count. A name may list synonyms between commas, as ImageNet's do.
+    Case, separators, accents and plural endings don't count. A name may list synonyms between commas, as ImageNet's do,
+    and have others by name in `synonyms`.
     """
     found: dict[tuple[int, int], str] = {}
-    forms = [tuple(dict.fromkeys(filter(None, map(plain, name[: LONGEST * 10].split(","))))) for name in names]
+    own = [_forms(name.split(",")) for name in names]
+    forms = [_forms([*name.split(","), *synonyms.get(name, ())]) for name in names]
     groups = (
-        (SPELLING, _same([tuple(sorted(form)) for form in forms])),
+        (SPELLING, _same([tuple(sorted(form)) for form in own])),
         (SYNONYM, _shared(forms)),
         (LETTER, _a_letter_apart(forms)),
     )
@@ -41,6 +45,10 @@ def alike(names: Sequence[str]) -> Iterator[Alike]:
             found.setdefault(pair, how)
     for (first, second), how in sorted(found.items()):
         yield Alike(first, second, how)
+
+
+def _forms(names: Sequence[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(form for name in names[:CROWD] if (form := plain(name))))
 
 
 def plain(name: str) -> str:

@@ -4,8 +4,8 @@ A picture is compared with at most SAMPLED pictures of each class (and of those 
 their bytes: so one picture's judgment needs nothing but the picture and the sample, however large the dataset is.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,7 +33,7 @@ BLOCK_CELLS = 2**23  # similarities that are held at once: 32 MB
 
 def sample_size(classes: int) -> int:
     """How many pictures of each class to compare with; pictures without a label are one more class."""
-    return max(SAMPLED // max(classes, 1), LEAST_SAMPLED)
+    return max(SAMPLED // classes, LEAST_SAMPLED) if classes <= MOST_CLASSES else max(2 * SAMPLED // classes, 1)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Space:
 class Reference:
     """What pictures are compared with: `names` of K classes (None: no label), the `places` (R, d) of each.
 
+    `members`: class and place of each content that is part of it.
     `near` (K,) is the k of each class, `usual` (K,) the distance from which its own pictures usually lie, `threshold` the
     multiple of it above which a picture is unlike the rest.
     """
@@ -63,13 +64,16 @@ class Reference:
     space: Space
     names: tuple[str | None, ...]
     places: tuple[Singles, ...]
+    members: Mapping[str, tuple[int, int]]
     near: Ints
     usual: Reals
     threshold: float
 
 
-def fit(vectors: npt.NDArray[np.floating], labels: Sequence[str | None], tail: float) -> Reference | None:
-    """A reference from a sample: vectors (R, D) and their labels. None where too few of it can be compared.
+def fit(
+    contents: Sequence[str], vectors: npt.NDArray[np.floating], labels: Sequence[str | None], tail: float
+) -> Reference | None:
+    """A reference from a sample: ids, vectors (R, D) and labels of contents. None where too few of it can be compared.
 
     `tail`: pictures count as unlike the rest where their distance, in multiples of what is usual in the nearest class, is this
     many deviations above the median of the sample. The deviation is that of the upper half's middle (the upper quartile less the
@@ -85,17 +89,15 @@ def fit(vectors: npt.NDArray[np.floating], labels: Sequence[str | None], tail: f
     groups: dict[str | None, list[int]] = {}
     for row in rows.tolist():
         groups.setdefault(labels[row], []).append(row)
-    named = sorted(groups, key=lambda name: (name is None, name or ""))
-    parts = tuple(places[groups[name]] for name in named)
+    names = sorted(groups, key=lambda name: (name is None, name or ""))
+    parts = tuple(places[groups[name]] for name in names)
+    members = {contents[row]: (k, place) for k, name in enumerate(names) for place, row in enumerate(groups[name])}
     near = np.array([_near(len(part)) for part in parts])
-    reference = Reference(space, tuple(named), parts, near, np.ones(len(parts)), np.inf)
     own = [_kth(part, part, int(k), np.arange(len(part))) for part, k in zip(parts, near, strict=True)]
-    reference = Reference(space, tuple(named), parts, near, _usual(own), np.inf)
-    member = [(k, place) for k, part in enumerate(parts) for place in range(len(part))]
-    found = compare(reference, np.concatenate(parts), np.array(member, np.int64))
-    middle, upper = np.quantile(found.distance, (0.5, 0.75))
-    threshold = middle + tail * (upper - middle) / 0.6745
-    return Reference(space, tuple(named), parts, near, reference.usual, float(threshold))
+    reference = Reference(space, tuple(names), parts, members, near, _usual(own), np.inf)
+    distance = compare(reference, np.concatenate(parts), np.array([*members.values()], np.int64)).distance
+    middle, upper = np.quantile(distance[np.isfinite(distance)], (0.5, 0.75))
+    return replace(reference, threshold=float(middle + tail * (upper - middle) / 0.6745))
 
 
 def _near(n: int) -> int:
@@ -155,7 +157,7 @@ def _kth(places: Singles, part: Singles, k: int, own: Ints) -> Reals:
 
 @dataclass(frozen=True)
 class Placed:
-    """n samples beside their vectors (n, D); `content` (n,) are the ids by which the reference knows its members."""
+    """n samples beside the ids and vectors (n, D) of their contents."""
 
     sample_id: Sequence[str]
     key: Sequence[str]
@@ -164,10 +166,12 @@ class Placed:
     vectors: npt.NDArray[np.floating[Any]]
 
 
-def unlike_the_rest(placed: Placed, reference: Reference, members: dict[str, tuple[int, int]]) -> Iterator[Finding]:
-    """SL308, in the order of the samples; `members`: class and place of the contents that are the reference."""
+def unlike_the_rest(placed: Placed, reference: Reference) -> Iterator[Finding]:
+    """SL308, in the order of the samples."""
+    if not placed.sample_id:
+        return
     places, usable = reference.space.place(placed.vectors)
-    member = np.array([members.get(content, (-1, -1)) for content in placed.content], np.int64).reshape(-1, 2)
+    member = np.array([reference.members.get(content, (-1, -1)) for content in placed.content], np.int64).reshape(-1, 2)
     found = compare(reference, places, member)
     far = usable & np.isfinite(found.distance) & (found.distance > reference.threshold)
     for row in np.flatnonzero(far).tolist():

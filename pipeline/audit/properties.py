@@ -58,6 +58,7 @@ MEASURES: dict[str, Measure] = {
         ),
     )
 }
-# Columns of `fingerprints` that the measures look at, and those whose values are properties as they are.
+# Columns of `fingerprints` that the measures look at; those whose values are properties as they are; and all of them.
 NUMBERS = ("brightness", "width", "height", "size_bytes")
 KINDS = {"format": "file format", "mode": "color mode", "orientation": "EXIF orientation"}
+COLUMNS = (*NUMBERS, *KINDS)

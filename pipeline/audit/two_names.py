@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.pipeline.audit.names import SPELLING, alike
+from secondlook.pipeline.audit.names import NO_SYNONYMS, SPELLING, alike
 from secondlook.pipeline.core.rules import Finding
 
 Ints = npt.NDArray[np.int64]
@@ -140,7 +140,13 @@ def _claimed(side: Side) -> tuple[npt.NDArray[np.float64], int]:
     return np.append(np.concatenate([[0.0], histogram]), max(all_clear - clear, 0)), n
 
 
-def two_names(names: Sequence[str], sizes: Mapping[str, int], model: Seen, area: float) -> Iterator[Finding]:
+def two_names(
+    names: Sequence[str],
+    sizes: Mapping[str, int],
+    model: Seen,
+    area: float,
+    synonyms: Mapping[str, Sequence[str]] = NO_SYNONYMS,
+) -> Iterator[Finding]:
     """SL502: each class that may be another name of a larger one, in the order of `names`.
 
     `sizes`: labeled pictures by class. `model`: what it sees of classes by their places in `names`. Two classes are
@@ -153,7 +159,7 @@ def two_names(names: Sequence[str], sizes: Mapping[str, int], model: Seen, area:
         enough = min(one.n_first, one.n_second) >= PICTURES
         if enough and one.joint >= JOINT and one.upper <= area:
             why[pair] = (min(2 * (1 - max(one.area, 0.5)), 1.0), one, "")
-    for first, second, how in alike(names):
+    for first, second, how in alike(names, synonyms):
         apart = model.area(first, second)
         if how == SPELLING or apart is None or apart < APART:
             score = 1.0 if how == SPELLING else max(0.5, why.get((first, second), (0.0,))[0])

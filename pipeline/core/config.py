@@ -157,6 +157,12 @@ class LintSettings(Checked):
     )
     ambiguous_margin: float = setting(0.10, "SL102: the two best classes are closer than this", low=0.0, high=1.0)
     ambiguous_mass: float = setting(0.80, "SL102: … and together at least this probable", low=0.0, high=1.0)
+    disagreement: float = setting(
+        0.20,
+        "SL104: flagged where the chance that two further people would disagree is at least this",
+        low=0.0,
+        high=1.0,
+    )
     near_bits: int = setting(
         6,
         "SL202, SL203: pictures are near whose perceptual hash, pHash, differs in at most this many of 64 bits",
@@ -187,6 +193,27 @@ class LintSettings(Checked):
     )
     aspect: float = setting(4.0, "SL306: longer side over shorter side above this", low=1.0)
     min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)
+    outlier_tail: float = setting(
+        3.0,
+        "SL308: pictures are unlike the rest that lie so many deviations farther from their nearest class than the median",
+        unit="deviations",
+        low=0.0,
+    )
+    same_class: float = setting(
+        0.75,
+        "SL502: two classes may be one where the model tells their pictures apart by at most this area under the curve; 0.5 is chance",
+        low=0.5,
+        high=1.0,
+    )
+    giveaway: float = setting(
+        0.60,
+        "SL504: a property gives a class away that holds for so much more of it than of the others, beyond chance",
+        low=0.0,
+        high=1.0,
+    )
+    giveaway_p: float = setting(
+        0.01, "SL504: … and whose p, corrected for the number of tests, is at most this", low=0.0, high=1.0
+    )
     min_class: int = setting(20, "SL503: classes with fewer labeled pictures than this", unit="pictures", low=1)
     fail_above: int = setting(0, "findings that `lint` lets pass before its exit status is 1", unit="findings", low=0)
 

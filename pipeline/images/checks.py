@@ -13,6 +13,7 @@ from secondlook.pipeline.core.rules import Finding
 
 Reals = npt.NDArray[np.float64]
 Columns = Mapping[str, npt.NDArray[Any]]
+NOTHING: Mapping[str, Mapping[str, Any]] = {}
 
 # A drawing in two tones has few bits of entropy, and yet there is much to see: it deviates by more than this.
 TWO_TONES = 0.1
@@ -119,8 +120,13 @@ class Pictures:
     columns: Columns
 
 
-def pictures(seen: Pictures, limits: Mapping[str, float], settings: LintSettings) -> Iterator[Finding]:
-    """Findings of SL302 to SL307, rule by rule, in the order of the pictures; `limits` comes from `thresholds`."""
+def pictures(
+    seen: Pictures, limits: Mapping[str, float], settings: LintSettings, also: Mapping[str, Mapping[str, Any]] = NOTHING
+) -> Iterator[Finding]:
+    """Findings of SL302 to SL307, rule by rule, in the order of the pictures; `limits` comes from `thresholds`.
+
+    `also`: further evidence for all findings of a rule.
+    """
     for code, check in CHECKS.items():
         limit = limits[code]
         judged = empty(seen.columns, limit, settings.flat) if code == "SL305" else check(seen.columns, limit)
@@ -134,7 +140,7 @@ def pictures(seen: Pictures, limits: Mapping[str, float], settings: LintSettings
                 split=seen.splits[i] or "",
                 score=round(float(judged.score[i]), 6),
                 message=_MESSAGES[code].format(value=value, threshold=limit),
-                evidence={"value": round(value, 6), "threshold": limit},
+                evidence={"value": round(value, 6), "threshold": limit, **also.get(code, {})},
             )
 
 
