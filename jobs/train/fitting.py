@@ -1,6 +1,7 @@
 """The two kinds of generalist, fitted on what the lake holds: heads on a frozen backbone, or small nets from scratch."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,8 @@ Flags = npt.NDArray[np.bool_]
 @dataclass(frozen=True)
 class Fitted:
     """What a backbone gives: for N contents probabilities (N, K) before calibration and which label was learned from
-    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts."""
+    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts; and
+    `evidence`, by kind, scores (N,) against the labels."""
 
     probs: Reals
     folds: Ints
@@ -33,6 +35,7 @@ class Fitted:
     facts: dict[str, Any]
     seconds: dict[str, float]
     embedded: dict[str, int]
+    evidence: Mapping[str, Reals]
 
 
 def _folds(data: TrainingSet, readable: Flags, wanted: TrainSettings) -> Ints:
@@ -76,8 +79,9 @@ def fit_frozen(
     }
     seconds = {"embedding": embedded.pop("seconds"), "fitting": time.monotonic() - start}
     return Fitted(
-        result.probs, folds, result.learned, readable, result.ensemble, backbone.embedder, facts, seconds, embedded
-    )
+        result.probs, folds, result.learned, readable, result.ensemble, backbone.embedder, facts, seconds, embedded,
+        result.evidence,
+    )  # fmt: skip
 
 
 def fit_small(
@@ -108,4 +112,6 @@ def fit_small(
     seconds["fitting"] = time.monotonic() - start
     facts = {"backbone": generalist.SMALL, "folder": "", "image_px": side_px}
     embedded = {"computed": len(rows), "reused": 0}
-    return Fitted(result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded)
+    return Fitted(
+        result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded, result.evidence
+    )

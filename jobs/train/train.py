@@ -34,14 +34,20 @@ FILES = ("weights.safetensors", "model.json")
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:
     """Train on a version of the lake; returns the summary that --json prints.
 
-    Writes `models`, `predictions`, `embeddings` and the weights below `models/` in the lake, as one new version; none
+    Writes `models`, `predictions`, `evidence`, `embeddings` and the weights below `models/` in the lake, as one new version; none
     where the same version was trained on with the same settings before. Raises UserError where there is too little to
     learn from or no such backbone, UnavailableError where the hub does not answer.
     """
+    from secondlook.jobs.lake import dataset
+    from secondlook.jobs.train import evidence
     from secondlook.pipeline.learn import torch_setup
 
     version = lake.at(as_of)
-    inputs = inputs_of(settings, version)
+    heard = evidence.other_models(lake, version, settings.train.backbone)
+    inputs = inputs_of(settings, version, heard)
+    waiting = dataset.quarantined(lake, version)
+    if waiting:  # the same tables may read otherwise with newer lists of terms
+        inputs["quarantined"] = sorted(waiting)
     done = lake.find("train", inputs)
     if done is not None:
         console.say(f"nothing to do: version {done.id} was trained on this with these settings")
@@ -52,8 +58,8 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
         return _train(lake, settings, version, inputs, where, n_threads)
 
 
-def inputs_of(settings: Settings, version: "Version") -> dict[str, Any]:
-    """All that determines what a training writes."""
+def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[str, Any]:
+    """All that determines what a training writes; `heard`: models whose evidence stands beside its own."""
     chosen = dataclasses.asdict(settings.train)
     del chosen["threads"]
     if settings.train.backbone != "small":
@@ -63,12 +69,14 @@ def inputs_of(settings: Settings, version: "Version") -> dict[str, Any]:
             facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
             chosen["files"] = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]
     near = [settings.lint.near_bits, settings.lint.near_confirm_bits, settings.lint.entropy]
-    return {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
+    inputs = {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
+    return inputs | ({"heard": heard} if heard else {})
 
 
 def _train(
     lake: "Lake", settings: Settings, version: "Version", inputs: dict[str, Any], where: Any, n_threads: int
 ) -> dict[str, Any]:
+    from secondlook.jobs.lake.dataset import told_quarantined
     from secondlook.jobs.lake.store import digest
     from secondlook.jobs.train import fitting, training_set
 
@@ -83,6 +91,8 @@ def _train(
         f"{len(data.content_ids):,} pictures, {n_labeled:,} with a label to learn from, {len(data.classes)} classes; "
         f"{wanted.folds} folds, on {where.type}"
     )
+    if said := told_quarantined(data.quarantined):
+        console.say(said, style="yellow")
     fit = fitting.fit_small if wanted.backbone == "small" else fitting.fit_frozen
     fitted = fit(attempt, settings, version, data, name, where)
     start = time.monotonic()
@@ -92,6 +102,7 @@ def _train(
     _store(lake, path, fitted, data, temperature)
     rows = np.flatnonzero(fitted.readable)
     _predictions(attempt, data, name, probs, fitted.folds, rows, wanted.top_k)
+    _evidence(attempt, version, data, name, fitted, inputs.get("heard", []))
     seconds |= fitted.seconds | {"calibrating and writing": time.monotonic() - start}
     metrics |= {
         "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
@@ -107,6 +118,7 @@ def _train(
         "read_version": version.id,
         "embeddings_computed": fitted.embedded["computed"],
         "embeddings_reused": fitted.embedded["reused"],
+        "quarantined": dict(data.quarantined),
         **metrics,
     }
     return _committed(attempt, version, summary)
@@ -200,6 +212,21 @@ def _predictions(
 
     ids = [data.content_ids[i] for i in rows]
     attempt.append("predictions", prediction_rows(attempt.seq, ids, name, probs[rows], k, folds[rows]))
+
+
+def _evidence(
+    attempt: "Attempt", version: "Version", data: "TrainingSet", name: str, fitted: "Fitted", heard: list[str]
+) -> None:
+    import pyarrow as pa
+
+    from secondlook.jobs.train import evidence
+
+    judged = np.where(fitted.folds >= 0, data.labels, -1)
+    labels = pa.array(data.classes, pa.string()).take(pa.array(judged, mask=judged < 0))
+    said = dict(fitted.evidence)
+    if heard:
+        said[evidence.OTHERS] = evidence.of_others(attempt.lake, version, heard, data.content_ids, labels)
+    attempt.append("evidence", evidence.rows_of(name, data.content_ids, labels, said))
 
 
 def _model_row(

@@ -1,8 +1,8 @@
 """What speaks for and against a given label, kind by kind, and all of it as one score.
 
-Each kind of evidence is a score in 0..1 that the label is wrong, on the scale of `label_errors`: 0.5 where the given
-label and the best other class tie, nan where the kind has nothing to say of a picture. Models measure it while they are
-fitted (pipeline.learn); it is of one label, and says nothing of a label that was given later.
+Each kind of evidence is a score in 0..1 that the label is wrong, p_other / (p_other + p_given): 0.5 where the given label
+and the best other class tie, nan where the kind has nothing to say of a picture. Models measure it while they are fitted
+(pipeline.learn); it is of one label, and says nothing of a label that was given later.
 """
 
 from collections.abc import Mapping
@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from secondlook.pipeline.core.odds import as_score
 
 Scores = npt.NDArray[np.floating[Any]]
 
@@ -22,7 +24,8 @@ KINDS = {
 }
 """The kinds of evidence: names (columns of the table `evidence`), and who speaks."""
 
-WEIGHTS = {"held_out": 1.0, "refit": 1.0, "neighbors": 0.5, "dynamics": 1.0, "others": 2.0}  # of the mean
+WEIGHTS = {"held_out": 1.0, "refit": 1.0, "neighbors": 1.0, "dynamics": 0.5, "others": 2.0}  # of the mean
+TINY = 1e-6  # no kind is surer than this
 UNDECIDED = 0.05  # so near to 0.5 a kind of evidence speaks for neither side
 
 
@@ -34,21 +37,24 @@ class Spoke(NamedTuple):
 
 
 def combine(evidence: Mapping[str, Scores]) -> npt.NDArray[np.float32]:
-    """p_error (n,) float32 in 0..1 of some of the KINDS, each (n,): their mean by WEIGHTS over those that are there.
+    """p_error (n,) float32 in 0..1 of some of the KINDS, each (n,): their log odds' mean by WEIGHTS over those there.
 
-    0.5 is a tie, nan where no kind is there. It grows with every kind.
+    0.5 is a tie, nan where no kind is there. It grows with every kind. Log odds, not scores, are what independent
+    evidence adds up in: a kind that is nearly sure outweighs one that hardly leans to the other side.
 
-    >>> combine({"held_out": np.array([0.9, 0.2]), "refit": np.array([0.7, np.nan])}).round(2).tolist()
-    [0.800000011920929, 0.20000000298023224]
+    >>> combine({"held_out": np.array([0.9, 0.2]), "refit": np.array([0.5, np.nan])}).round(2).tolist()
+    [0.75, 0.20000000298023224]
     """
     names = [name for name in KINDS if name in evidence]
+    if not names:
+        raise ValueError(f"no kind of evidence to combine; the kinds are {', '.join(KINDS)}")
     scores = np.stack([np.asarray(evidence[name], np.float64) for name in names])
-    weights = np.array([WEIGHTS[name] for name in names])[:, None] * ~np.isnan(scores)
-    total = weights.sum(axis=0)
-    mean = np.divide(
-        (weights * np.nan_to_num(scores)).sum(axis=0), total, out=np.full(scores.shape[1], np.nan), where=total > 0
-    )
-    return np.asarray(mean, np.float32)
+    weights = np.array([[WEIGHTS[name]] for name in names]) * ~np.isnan(scores)
+    clipped = np.clip(np.nan_to_num(scores, nan=0.5), TINY, 1 - TINY)
+    log_odds = weights * (np.log(clipped) - np.log1p(-clipped))
+    with np.errstate(invalid="ignore"):  # 0 / 0 where no kind is there: nan
+        mean = log_odds.sum(axis=0) / weights.sum(axis=0)
+    return as_score(mean)
 
 
 def spoke(scores: Mapping[str, float | None]) -> Spoke:

@@ -11,13 +11,16 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from secondlook.pipeline.core.odds import as_score, log_odds_against
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.learn import heads
 from secondlook.pipeline.learn.crossfit import trusted
+from secondlook.pipeline.learn.dynamics import Margins, on_scale_of
 from secondlook.pipeline.learn.heads import Ints, Nets, Reals, Seen, Space, Weights
 from secondlook.pipeline.learn.torch_setup import Advance, side_by_side
 
 MOST_REFERENCES = 60_000  # labeled pictures that neighbours are looked for among: more cost time and help little
+WITNESS = "mlp"  # the net whose word is evidence: the linear one is less often right, and beside it adds nothing
 Arrays = dict[str, npt.NDArray[Any]]
 Views = dict[str, Reals]
 
@@ -71,12 +74,14 @@ class Ensemble:
 @dataclass(frozen=True)
 class CrossFit:
     """What cross-fitting gives: probs (N, K) out of sample for every picture with a fold (other rows are 0), averaged
-    over rounds; each head's own in the last round; the labels (N,) that this round learned from; all heads."""
+    over rounds; each head's own in the last round; the labels (N,) that this round learned from; all heads. `evidence`:
+    by the names of pipeline.audit.evidence.KINDS, scores (N,) that the label is wrong, nan without one."""
 
     probs: Reals
     views: Mapping[str, Reals]
     learned: npt.NDArray[np.bool_]
     ensemble: Ensemble
+    evidence: Mapping[str, Reals]
 
 
 def rounds(
@@ -100,14 +105,34 @@ def rounds(
     """
     learned = folds >= 0
     total = np.zeros((len(labels), n_classes), np.float32)
+    given = np.where(folds >= 0, labels, -1)
     fitted: list[Round] = []
+    odds: list[Views] = []
     for again in range(refits + 1):
-        fitted.append(_fit_round(seen, labels, folds, learned, n_classes, seed + again, where, advance))
-        views = _held_out(fitted[-1], seen, folds, n_classes)
+        one, area = _fit_round(seen, labels, folds, learned, n_classes, seed + again, where, advance)
+        fitted.append(one)
+        views = _held_out(one, seen, folds, n_classes)
+        odds.append({name: log_odds_against(given, view) for name, view in views.items()} | {"area": area})
         total += heads.averaged(views)
         probs = total / np.float32(again + 1)
-        yield CrossFit(probs, views, learned, Ensemble(n_classes, space, tuple(fitted)))
-        learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), probs)
+        yield CrossFit(probs, views, learned, Ensemble(n_classes, space, tuple(fitted)), _evidence(odds))
+        learned = (folds >= 0) & trusted(given, probs)
+
+
+def _evidence(odds: list[Views]) -> Views:
+    """Scores by kind, from each round's log odds against labels: of the heads, and the `area` under the margin.
+
+    The dynamics are those of the first round, which was told all labels; neighbours speak in all rounds.
+    """
+    first, last = odds[0], odds[-1]
+    kinds = {
+        "held_out": first[WITNESS],
+        "neighbors": np.mean([one["neighbors"] for one in odds], axis=0),
+        "dynamics": on_scale_of(-first["area"], first[WITNESS]),
+    }
+    if len(odds) > 1:
+        kinds["refit"] = last[WITNESS]
+    return {name: as_score(value) for name, value in kinds.items()}
 
 
 def cross_fit(
@@ -142,21 +167,32 @@ def _fit_round(
     seed: int,
     where: torch.device,
     advance: Advance,
-) -> Round:
+) -> tuple[Round, Reals]:
+    """The heads, and the area under the margin (N,) of labels that they learned from, nan for others."""
     n_folds = int(folds.max()) + 1
     rows = np.flatnonzero(learned)
     if len(rows) > MOST_REFERENCES:
         rows = np.sort(generator(seed, "references").choice(rows, MOST_REFERENCES, replace=False))
     jobs = [(fold, name) for name in sorted(heads.NETS, reverse=True) for fold in range(n_folds)]  # longest first
+    margins = [Margins(len(labels)) for _ in range(n_folds)]  # one a fit: they run side by side
     fits = [
         partial(
-            _fit, name, seen, labels, np.flatnonzero(learned & (folds != fold)), n_classes, seed * 100 + fold, where
+            _fit,
+            name,
+            seen,
+            labels,
+            np.flatnonzero(learned & (folds != fold)),
+            n_classes,
+            seed * 100 + fold,
+            where,
+            margins[fold] if name == WITNESS else None,
         )
         for fold, name in jobs
     ]
     weights = dict(zip(jobs, side_by_side(fits, where, advance), strict=True))
     nets = tuple({name: weights[fold, name] for name in heads.NETS} for fold in range(n_folds))
-    return Round(nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows])
+    area = sum(margins[1:], start=margins[0]).area()
+    return Round(nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows]), area
 
 
 def _held_out(fitted: Round, seen: Seen, folds: Ints, n_classes: int) -> Views:
@@ -169,9 +205,17 @@ def _held_out(fitted: Round, seen: Seen, folds: Ints, n_classes: int) -> Views:
 
 
 def _fit(
-    name: str, seen: Seen, labels: Ints, rows: Ints, n_classes: int, seed: int, where: torch.device, advance: Advance
+    name: str,
+    seen: Seen,
+    labels: Ints,
+    rows: Ints,
+    n_classes: int,
+    seed: int,
+    where: torch.device,
+    watch: Margins | None,
+    advance: Advance,
 ) -> Weights:
-    return heads.fit_net(name, seen, labels, rows, n_classes, seed=seed, where=where, advance=advance)
+    return heads.fit_net(name, seen, labels, rows, n_classes, seed=seed, where=where, watch=watch, advance=advance)
 
 
 def to_arrays(ensemble: Ensemble) -> Arrays:

@@ -141,11 +141,12 @@ def fit_net(
     *,
     seed: int,
     where: torch.device,
+    watch: loop.Watch | None = None,
     advance: Advance = lambda n: None,
 ) -> Weights:
     """Fit one of NETS to the pictures `rows`, whose labels (N,) are in 0..K-1.
 
-    The same seed gives the same bytes on a CPU. `advance` is called with each step's number of rows; see `work`.
+    The same seed gives the same bytes on a CPU. `watch`: see loop.fit. `advance` is called with each step's number of rows; see `work`.
     """
     recipe = NETS[name]
     net = seeded(partial(recipe.make, seen.scaled.shape[1], n_classes), seed, where)
@@ -160,6 +161,7 @@ def fit_net(
         decay=recipe.decay,
         smoothing=recipe.smoothing,
         seed=seed,
+        watch=watch,
         advance=advance,
     )
     return {key: value.detach().cpu().numpy() for key, value in net.state_dict().items()}

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from secondlook.pipeline.learn.torch_setup import Advance, mixed
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
+Watch = Callable[[Tensor, Tensor, Tensor], None]
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
 
 
@@ -25,13 +26,15 @@ def fit(
     smoothing: float,
     seed: int,
     augment: Augment | None = None,
+    watch: Watch | None = None,
     advance: Advance = lambda n: None,
 ) -> None:
     """Fit `net` (inputs (N, …) → logits (N, K)) to targets (N,), class numbers, of `rows` (n,), by cross-entropy.
 
     `smoothing` is label smoothing: with wrong labels about, a net must not be sure of what it is told (Lukasik et al.
     2020, "Does label smoothing mitigate label noise?"). `augment` changes a batch of inputs before the net sees it.
-    `advance` is called with the number of rows of each step.
+    `watch` is called with the rows (n,), logits (n, K) and targets (n,) of each step after the rate has risen: before, a
+    net knows too little to say anything of a label. `advance` is called with the number of rows of each step.
     """
     where = next(net.parameters()).device
     order = torch.Generator().manual_seed(seed)
@@ -46,18 +49,26 @@ def fit(
             shown = inputs[chosen].to(where, non_blocking=True)
             if augment is not None:
                 shown = augment(shown, order)
+            told = targets[chosen].to(where)
             with mixed(where):
-                loss = nn.functional.cross_entropy(net(shown), targets[chosen].to(where), label_smoothing=smoothing)
+                logits = net(shown)
+                loss = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
+            if watch is not None and schedule.last_epoch >= _warm(steps):
+                watch(chosen, logits.detach(), told)
             schedule.step()
             advance(len(chosen))
     net.eval()
 
 
+def _warm(steps: int) -> int:
+    return max(1, round(WARM_UP * steps))
+
+
 def _rate(step: int, steps: int) -> float:
-    warm = max(1, round(WARM_UP * steps))
+    warm = _warm(steps)
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))

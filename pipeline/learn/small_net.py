@@ -1,7 +1,7 @@
 """A small convolutional net from scratch, for small pictures: what a laptop trains in seconds where nothing is pretrained."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,9 +12,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from secondlook.pipeline.core.odds import as_score, log_odds_against
 from secondlook.pipeline.learn import loop
 from secondlook.pipeline.learn.batches import spans
 from secondlook.pipeline.learn.crossfit import trusted
+from secondlook.pipeline.learn.dynamics import Margins, on_scale_of
 from secondlook.pipeline.learn.torch_setup import Advance, Dropout, mixed, seeded, side_by_side
 
 Pixels = npt.NDArray[np.uint8]
@@ -91,11 +93,12 @@ def fit(
     seed: int,
     where: torch.device,
     start: Weights | None = None,
+    watch: loop.Watch | None = None,
     advance: Advance = lambda n: None,
 ) -> Weights:
     """Weights fitted to the pictures `rows` of pixels (N, side, side, 3), with labels (N,) in 0..K-1.
 
-    With `start` the fit goes on from those weights, at half the rate. The same seed gives the same bytes on a CPU.
+    With `start` the fit goes on from those weights, at half the rate. `watch`: see loop.fit. The same seed gives the same bytes on a CPU.
     """
     net = seeded(partial(SmallNet, n_classes), seed, where)
     if start is not None:
@@ -113,6 +116,7 @@ def fit(
         smoothing=SMOOTHING,
         seed=seed,
         augment=jitter,
+        watch=watch,
         advance=advance,
     )
     return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
@@ -157,11 +161,12 @@ class SmallModel:
 @dataclass(frozen=True)
 class CrossFit:
     """probs (N, K): out of sample for every picture with a fold (other rows are 0); `learned` (N,): the labels that the
-    last fit learned from; the model."""
+    last fit learned from; the model; `evidence` as of `ensemble.CrossFit`."""
 
     probs: Reals
     learned: npt.NDArray[np.bool_]
     model: SmallModel
+    evidence: Mapping[str, Reals]
 
 
 def cross_fit(
@@ -177,22 +182,30 @@ def cross_fit(
     where: torch.device,
     advance: Advance = lambda n: None,
 ) -> CrossFit:
-    """As `ensemble.cross_fit`, for nets from scratch: a refit goes on from the weights before, on trusted labels."""
+    """As `ensemble.cross_fit`, for nets from scratch: a refit goes on from the weights before, on trusted labels.
+
+    Neighbours give no evidence: the embedding's net has learned from the labels that they would speak of.
+    """
     n_folds = int(folds.max()) + 1
     learned = folds >= 0
+    given = np.where(folds >= 0, labels, -1)
+    margins = [Margins(len(labels)) for _ in range(n_folds)]  # of the first fits, which run side by side
+    odds: list[Reals] = []
     weights: list[Weights] = []
     probs = np.zeros((len(labels), n_classes), np.float32)
 
     def fit_on(rows: Ints, number: int, again: int, start: Weights | None) -> Callable[[Advance], Weights]:
         options = {"epochs": _epochs(epochs, again if start else 0), "batch": batch}
         number_seed = (seed + again) * 100 + number
+        watch = margins[number] if again == 0 and number < n_folds else None
         return lambda told: fit(
-            pixels, labels, rows, n_classes, **options, seed=number_seed, where=where, start=start, advance=told
-        )
+            pixels, labels, rows, n_classes,
+            **options, seed=number_seed, where=where, start=start, watch=watch, advance=told,
+        )  # fmt: skip
 
     for again in range(refits + 1):
         if again:
-            learned = (folds >= 0) & trusted(np.where(folds >= 0, labels, -1), probs)
+            learned = (folds >= 0) & trusted(given, probs)
         tasks = [
             fit_on(np.flatnonzero(learned & (folds != fold)), fold, again, weights[fold] if again else None)
             for fold in range(n_folds)
@@ -204,7 +217,12 @@ def cross_fit(
         for fold in range(n_folds):
             held_out = np.flatnonzero(folds == fold)
             probs[held_out] = ask(pixels[held_out], weights[fold], where)[1]
-    return CrossFit(probs, learned, SmallModel(tuple(weights), done[0]))
+        odds.append(log_odds_against(given, probs))
+    kinds = {"held_out": odds[0], "dynamics": on_scale_of(-sum(margins[1:], start=margins[0]).area(), odds[0])}
+    if refits:
+        kinds["refit"] = odds[-1]
+    evidence = {name: as_score(value) for name, value in kinds.items()}
+    return CrossFit(probs, learned, SmallModel(tuple(weights), done[0]), evidence)
 
 
 def _epochs(epochs: int, again: int) -> int:
