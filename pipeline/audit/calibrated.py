@@ -7,7 +7,7 @@ audit answers are mostly of doubted labels. What it was chosen against: docs/res
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ EDGE = 1e-4  # scores are kept this far from 0 and 1, where the logit has no end
 # What is expected of a curve before the first answer, as normal priors (mean, deviation), so that answers without one
 # wrong label, or a score that divides them perfectly, still give a curve.
 SLOPE, INTERCEPT = (2.0, 1.5), (-1.0, 3.0)
+NEAR = (0.5, 1.0)  # deviations of a group's curve from that of all
 ROUNDS, SETTLED = 100, 1e-9
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ class Calibrator:
 
     def __call__(self, p_error: npt.ArrayLike) -> Floats:
         """Probabilities (n,) that labels are wrong, of scores (n,) in 0..1; nan stays nan. They keep the scores' order."""
-        return np.asarray(expit(self.slope * _logits(p_error) + self.intercept), np.float64)
+        return np.asarray(expit(self.slope * logits(p_error) + self.intercept), np.float64)
 
     def as_json(self) -> dict[str, float | int]:
         """Plain numbers, from which `from_json` makes it again."""
@@ -78,11 +79,12 @@ def fit(
     _check(scores, truth, weights)
     if len(scores) < needed:
         return NotYet(len(scores), needed)
-    slope, intercept = _curve(_logits(scores), truth.astype(np.float64), weights)
-    return Calibrator(slope, intercept, len(scores), int(truth.sum()))
+    fitted = curve(logits(scores), truth.astype(np.float64), weights)
+    return Calibrator(fitted.slope, fitted.intercept, len(scores), int(truth.sum()))
 
 
-def _logits(p_error: npt.ArrayLike) -> Floats:
+def logits(p_error: npt.ArrayLike) -> Floats:
+    """Scores in 0..1 on the scale that the curve is straight on."""
     return np.asarray(logit(np.clip(np.asarray(p_error, np.float64), EDGE, 1 - EDGE)), np.float64)
 
 
@@ -97,21 +99,47 @@ def _check(scores: Floats, truth: npt.NDArray[np.bool_], weights: Floats) -> Non
         raise UserError("weights are positive and finite numbers")
 
 
-def _curve(x: Floats, y: Floats, weight: Floats) -> tuple[float, float]:
-    """Slope and intercept of the most probable curve, by Newton's method; a score never lowers the probability.
+class Curve(NamedTuple):
+    """p = sigmoid(slope * x + intercept)."""
 
-    Weights are scaled to the answers' effective number (Kish 1965), so that a few heavy ones don't outvote the prior.
+    slope: float
+    intercept: float
+
+
+def curve(x: Floats, wrong: Floats, weight: Floats, expected: Curve | None = None) -> Curve:
+    """The most probable curve of n answers, by Newton's method; a score never lowers the probability.
+
+    `x`: (n,) logits of scores. `wrong`: (n,), 0 to 1. `weight`: (n,), scaled to the answers' effective number (Kish 1965), so
+    that a few heavy ones don't outvote what is expected: `expected`, or else SLOPE and INTERCEPT.
     """
-    weight = weight * weight.sum() / np.square(weight).sum()
+    weight = _effective(weight)
     design = np.stack([x, np.ones_like(x)])
-    mean, precision = np.array([SLOPE[0], INTERCEPT[0]]), np.array([SLOPE[1], INTERCEPT[1]]) ** -2.0
-    for rising in (True, False):
-        precision = precision if rising else np.array([1e12, INTERCEPT[1] ** -2.0])
-        mean = mean if rising else np.array([0.0, INTERCEPT[0]])
-        at = _mode(design, y, weight, mean, precision)
-        if at[0] >= 0:
-            break
-    return max(float(at[0]), 0.0), float(at[1])
+    mean, precision = _prior(expected)
+    at = _mode(design, wrong, weight, mean, precision)
+    if at[0] < 0:
+        at = _mode(design[1:], wrong, weight, mean[1:], precision[1:])
+        return Curve(0.0, float(at[0]))
+    return Curve(float(at[0]), float(at[1]))
+
+
+def leverage(x: Floats, weight: Floats, fitted: Curve, expected: Curve | None = None) -> Floats:
+    """How much each answer draws the curve to itself, 0 to 1, (n,): its residual is too small by that part."""
+    p = expit(fitted.slope * x + fitted.intercept)
+    spread = _effective(weight) * p * (1 - p)
+    design = np.stack([x, np.ones_like(x)])
+    inverse = np.linalg.inv((design * spread) @ design.T + np.diag(_prior(expected)[1]))
+    return np.asarray(spread * np.einsum("in,ij,jn->n", design, inverse, design), np.float64)
+
+
+def _effective(weight: Floats) -> Floats:
+    return np.asarray(weight * weight.sum() / np.square(weight).sum(), np.float64)
+
+
+def _prior(expected: Curve | None) -> tuple[Floats, Floats]:
+    """Means and precisions of slope and intercept."""
+    if expected is None:
+        return np.array([SLOPE[0], INTERCEPT[0]]), np.array([SLOPE[1], INTERCEPT[1]]) ** -2.0
+    return np.array(expected), np.array(NEAR) ** -2.0
 
 
 def _mode(design: Floats, y: Floats, weight: Floats, mean: Floats, precision: Floats) -> Floats:

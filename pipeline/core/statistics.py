@@ -31,11 +31,11 @@ class Share:
         return self.k / self.n if self.n else float("nan")
 
 
-def wilson(k: int, n: int, confidence: float = 0.95) -> Interval:
+def wilson(k: float, n: float, confidence: float = 0.95) -> Interval:
     """Score interval of a share `k` of `n` (Wilson 1927), without continuity correction.
 
     It stays inside 0 to 1 and keeps its promise for small n and for shares near 0 and 1, where the textbook's interval
-    does not. Nothing is known of a share of nothing: n = 0 gives 0 to 1.
+    does not. Nothing is known of a share of nothing: n = 0 gives 0 to 1. Of weighted answers, `n` is their effective number.
 
     >>> low_high = wilson(5, 100)
     >>> round(low_high.low, 4), round(low_high.high, 4)
