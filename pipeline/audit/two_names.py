@@ -99,7 +99,7 @@ def seen(counts: Rivals) -> Seen:
     order = np.lexsort((counts.other, counts.given))
     given, other, place, clear, n = (getattr(counts, name)[order] for name in ("given", "other", "bin", "clear", "n"))
     starts = np.flatnonzero(np.diff(given, prepend=-1) | np.diff(other, prepend=-1))
-    ends = np.append(starts[1:], len(given))
+    ends = np.append(starts, len(given))[1:]
     total: dict[int, tuple[int, int]] = {}
     sides: dict[tuple[int, int], tuple[npt.NDArray[np.float64], int]] = {}
     for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
