@@ -148,29 +148,31 @@ def audit_lake(folder: Path, engine: str) -> dict[str, Any]:
     found, notes = labels.audit(carrier, dataset.newest_model(lake, version), LintSettings(), NotYet(0))
     done = time.perf_counter()
     flagged = sorted(row for row, rule in zip(found["key"].to_pylist(), found["rule"].to_pylist(), strict=True) if rule == "SL101")  # fmt: skip
-    if spark is not None:
-        spark.stop()
-    return {
+    told = {
         "start_s": round(ready - start, 2),
         "audit_s": round(done - ready, 2),
         "flagged": len(flagged),
         "rows_flagged": [int(key, 16) for key in flagged],
         "note": notes["SL101"],
+        "cores": spark.sparkContext.defaultParallelism if spark is not None else 1,
         "python_peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6),
     }
+    if spark is not None:
+        spark.stop()
+    return told
 
 
 def watched(words: list[str]) -> tuple[dict[str, Any], float]:
     """What a process prints as JSON, and the peak of the memory (MB) of it and all its children together.
 
-    Shared pages are counted once (Linux's proportional set size, looked at four times a second).
+    Shared pages are counted once (Linux's proportional set size, looked at ten times a second).
     """
     with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         peak, over = 0.0, threading.Event()
 
         def watch() -> None:
             nonlocal peak
-            while not over.wait(0.25):
+            while not over.wait(0.1):
                 peak = max(peak, sum(_pss(pid) for pid in _tree(process.pid)))
 
         watcher = threading.Thread(target=watch)

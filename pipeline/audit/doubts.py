@@ -66,7 +66,7 @@ def scored(judged: Judged) -> Scored:
     by_model = compare_topk(judged.given, judged.classes, judged.probs, len(judged.names))
     if judged.p_error is None:
         return Scored(by_model, by_model)
-    holds = ~np.isnan(judged.p_error) & by_model.labeled
+    holds = ~np.isnan(judged.p_error)
     against = np.where(holds, judged.p_error, by_model.p_other).astype(np.float32)
     supporting = np.where(holds, 1 - judged.p_error, by_model.p_given).astype(np.float32)
     return Scored(by_model, by_model._replace(p_given=supporting, p_other=against))

@@ -45,6 +45,7 @@ def test_label_errors_refuses(labels: Any, probs: Any, sentence: str) -> None:
         ({"probs": [[0.5, -0.25]]}, "row 0 of the probabilities has -0.25"),
         ({"probs": [[0.0, 0.0]]}, "row 0 lists probabilities of 0 together, .* and leaves 2 classes out"),
         ({"probs": [[0.25, 0.25]], "n_classes": 2}, "row 0 lists probabilities of 0.5 together, .* leaves 0 classes out"),
+        ({"probs": [[0.5, 0.45]], "n_classes": 2}, "row 0 lists probabilities of 0.95 together, .* leaves 0 classes out"),
         ({"probs": [[0.75, 0.001]]}, "row 0 lists probabilities of 0.751 together, the smallest 0.001"),
         ({"p_given": ["x"]}, "one number a row; got <U1"),
         ({"given": [3], "p_given": [0.25], "probs": [[0.5, 0.5]]}, "row 0 gives its label the probability 0.25, but its list leaves it out, and at most 0;"),

@@ -1,12 +1,17 @@
 """SL101 and SL102 on labels and probabilities."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.pipeline.audit.ambiguity import ambiguity
-from secondlook.pipeline.audit.doubts import Decision, Judged, doubts
+from secondlook.pipeline.audit.calibrated import Calibrator
+from secondlook.pipeline.audit.compare import compare
+from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
+from secondlook.pipeline.audit.flags import empty, tally
 from secondlook.pipeline.audit.rare_classes import rare_classes
 
 NAMES = ["cat", "dog", "yak"]
@@ -18,7 +23,13 @@ def judged(given: list[int], probs: list[list[float]], classes: list[list[int]] 
     keys = [f"k{i}" for i in range(n)]
     chosen = classes or [[0, 1, 2]] * n
     return Judged(
-        keys, keys, ["train"] * n, np.array(given), np.array(chosen, np.int32), np.array(probs, np.float32), NAMES
+        keys,
+        keys,
+        ["train"] * n,
+        np.array(given, np.int64),
+        np.array(chosen, np.int32),
+        np.array(probs, np.float32),
+        NAMES,
     )
 
 
@@ -57,6 +68,43 @@ def test_lists_of_the_best_classes_are_enough() -> None:
 def test_nothing_is_said_of_nothing() -> None:
     empty = Judged([], [], [], np.empty(0, np.int64), np.empty((0, 0), np.int32), np.empty((0, 0), np.float32), NAMES)
     assert list(doubts(empty, DECISION)) == []
+
+
+def with_evidence(p_error: list[float], **kinds: list[float]) -> Judged:
+    rows = judged([0, 0, -1], [[0.9, 0.08, 0.02], [0.02, 0.95, 0.03], [0.02, 0.95, 0.03]])
+    return dataclasses.replace(rows, p_error=np.array(p_error), evidence={k: np.array(v) for k, v in kinds.items()})
+
+
+def test_evidence_is_the_score_where_it_is_there_and_predictions_elsewhere() -> None:
+    nan = float("nan")
+    rows = with_evidence([0.875, nan, 0.875], held_out=[0.75, nan, 0.75], refit=[1.0, nan, 1.0])
+    first, second = doubts(rows, DECISION)
+    assert (first.key, first.score) == ("k0", 0.875)
+    assert first.message == "labeled cat, likely dog (score 0.88; by refit, held_out)"
+    assert first.evidence["against"] == {"refit": 1.0, "held_out": 0.75}
+    assert (first.evidence["p_given"], first.evidence["p_suggested"]) == (0.9, 0.08)  # what the model itself says
+    assert (second.key, second.evidence["against"]) == ("k1", {"predictions": 0.965})
+    acquitted = with_evidence([0.125, 0.125, nan], held_out=[0.125, 0.125, nan])
+    assert [found.rule for found in doubts(acquitted, DECISION)] == []
+
+
+def test_the_margin_is_chosen_by_the_scores_that_decide() -> None:
+    rows = with_evidence([0.875, float("nan"), 0.875])
+    by_hand = compare(np.array([0, 0, -1]), np.array([[0.125, 0.875], [0.02, 0.95 + 0.03], [0.5, 0.5]], np.float32))
+    expected = by_hand._replace(p_other=np.array([0.875, 0.95, 0.5], np.float32))
+    assert tallied(rows).to_bytes() == tally(expected, 3).to_bytes()
+    assert tallied(judged([], [])).to_bytes() == empty(3).to_bytes()
+
+
+def test_a_calibrated_p_error_is_a_probability_and_leaves_score_and_flags_alone() -> None:
+    rows = judged([0, 0], [[0.02, 0.95, 0.03], [0.9, 0.05, 0.05]])
+    curve = Calibrator(1.5, -1.0, 120, 30)
+    (found,) = doubts(rows, DECISION._replace(calibrator=curve))
+    p_error = float(curve([0.965])[0])
+    assert found.score == pytest.approx(0.965)
+    assert found.evidence["p_error"] == pytest.approx(p_error, abs=1e-5)
+    assert found.evidence["p_error_is"] == "probability"
+    assert found.message == f"labeled cat, likely dog (probability {p_error:.2f})"
 
 
 @given(st.integers(0, 2**32), st.integers(1, 30), st.integers(2, 6))
