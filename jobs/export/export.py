@@ -16,10 +16,11 @@ import typer
 from secondlook.jobs.files.landing import landing, refuse_taken
 from secondlook.jobs.files.spreadsheet import BYTE_ORDER_MARK, SpreadsheetOption, as_text
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.sources.labels import FILE_NAMES, LABEL_NAMES, SPLIT_NAMES
-from secondlook.jobs.terminal.console import Advance, finish, out, progress
+from secondlook.jobs.terminal.console import Advance, finish, out, progress, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
@@ -71,8 +72,8 @@ def run(
     if spreadsheet and format not in {"csv", "csv-patch"}:
         raise UserError(f"only CSV is for a spreadsheet; {format} is for programs")
     version = lake.at(as_of)
-    table, dropped = _chosen(lake, version, list(drop))
-    summary: dict[str, Any] = {"format": format, "to": to, "read": version.id}
+    table, dropped, quarantined = _chosen(lake, version, list(drop))
+    summary: dict[str, Any] = {"format": format, "to": to, "read": version.id, "quarantined": quarantined}
     if format in {"csv", "csv-patch"}:
         rows = _patch(lake, version, table) if format == "csv-patch" else _listing(table)
         count = _write_csv(rows, to, spreadsheet=spreadsheet)
@@ -135,11 +136,16 @@ def _row_groups(lake: Lake, version: Version) -> Iterator[pa.RecordBatch]:
 # Which samples
 
 
-def _chosen(lake: Lake, version: Version, drop: list[str]) -> tuple[pa.Table, dict[str, int]]:
-    """Samples that go out, and how many were left out by each rule."""
-    table = dataset.samples(lake, version)
+def _chosen(lake: Lake, version: Version, drop: list[str]) -> tuple[pa.Table, dict[str, int], dict[str, int]]:
+    """Samples that go out, how many were left out by each rule, and how many since their class waits for a sign-off.
+
+    Keys go out as they are in the source, so that the source can be joined with them.
+    """
+    waiting = dataset.quarantined(lake, version)
+    table = dataset.samples(lake, version, reveal=True)
+    table, quarantined = dataset.without_quarantined(table, {name: name for name in waiting})
     if not drop:
-        return table, {}
+        return table, {}, quarantined
     from secondlook.jobs.lint.rules import RULES
 
     for code in drop:
@@ -153,7 +159,7 @@ def _chosen(lake: Lake, version: Version, drop: list[str]) -> tuple[pa.Table, di
     )
     left_out = leave_out(findings.filter(of_samples).to_pylist(), table)
     kept = table.filter(pc.invert(pc.is_in(table["sample_id"], value_set=pa.array(sorted(left_out), pa.string()))))
-    return kept, dict(sorted(Counter(left_out.values()).items()))
+    return kept, dict(sorted(Counter(left_out.values()).items())), quarantined
 
 
 def leave_out(findings: Iterable[Mapping[str, Any]], samples: pa.Table) -> dict[str, str]:
@@ -193,8 +199,12 @@ def leave_out(findings: Iterable[Mapping[str, Any]], samples: pa.Table) -> dict[
 
 def _patch(lake: Lake, version: Version, samples: pa.Table) -> Iterator[dict[str, Any]]:
     """Samples whose label is not what the source said last."""
-    events = lake.read("labels", version)
-    ingested = history.holding(events.filter(pc.equal(events["source"], "ingest")))
+    classes = read_classes(lake, version)
+    given = lake.read("labels", version)
+    events = given.set_column(
+        given.column_names.index("label"), "label", classes.read(given["label"], given["seq"], reveal=True)
+    )
+    ingested = history.holding(given.filter(pc.equal(given["source"], "ingest")))
     changed = history.diff(ingested, events)
     at = pc.index_in(samples["sample_id"], value_set=changed["sample_id"].combine_chunks())
     rows = {row["sample_id"]: row for row in changed.to_pylist()}
@@ -285,5 +295,7 @@ def export(
         left = "".join(f", {n:,} left out by {code}" for code, n in summary["dropped"].items())
         if to != STDOUT:
             out().print(f"{what} of version {summary['read']} to {to}{left}", markup=False)
+        if said := dataset.told_quarantined(summary["quarantined"]):
+            say(said, style="yellow")
 
     finish(summary, as_json=json, lines=lines)

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.ingest.worker import SAMPLE, book_rows
+from secondlook.jobs.lake.records import rows as records
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.sources.listing import ROW, Listing
 from secondlook.pipeline.core.classes import in_order
@@ -196,16 +197,7 @@ def new_classes(
     """Events that add the classes which the lake has not seen."""
     before = set(lake.latest("classes", base, ["name"])["name"].to_pylist())
     names = in_order({*declared, *events.names} - before)
-    n = len(names)
-    return pa.table(
-        {
-            "name": pa.array(names, TEXT),
-            "event": pa.array(["added"] * n, TEXT),
-            "into": pa.nulls(n, TEXT),
-            "actor": pa.array(["ingest"] * n, TEXT),
-            "time": pa.array([now] * n, TABLES["classes"].schema.field("time").type),
-        }
-    )
+    return records("classes", [{"name": name, "event": "added", "actor": "ingest", "time": now} for name in names])
 
 
 def repeated(lake: Lake, base: Version | None, files: Sequence[tuple[str, int]]) -> list[list[str]]:

@@ -43,7 +43,9 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         created=time(version.created),
         counts=_counts(samples, rejects.num_rows),
         rejects=_rejected(rejects),
-        classes=_classes(dataset.class_names(lake, version), samples, doubted),
+        classes=_classes(
+            [*dataset.class_names(lake, version), *dataset.quarantined(lake, version).values()], samples, doubted
+        ),
         history=history(lake, version),
         findings=found.findings if found else None,
         model=_model(lake, version, samples),
@@ -193,7 +195,7 @@ def _by_split(measured: Any) -> dict[str, Share]:
 
 
 def _labels_changed(before: Version, after: Version) -> bool:
-    return before.tables.get("labels") != after.tables.get("labels")
+    return any(before.tables.get(name) != after.tables.get(name) for name in ("labels", "classes"))
 
 
 def _judged(samples: pa.Table, predictions: pa.Table, classes: list[str]) -> tuple[Any, Any, Any]:

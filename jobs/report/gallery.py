@@ -59,7 +59,7 @@ def findings_of(
     if linted is None or rows is None:
         return None
     places = _Places(samples)
-    stale = linted.tables.get("labels") != version.tables.get("labels")
+    stale = any(linted.tables.get(name) != version.tables.get(name) for name in ("labels", "classes"))
     by_rule = {
         code: list(group) for code, group in itertools.groupby(rows.to_pylist(), key=lambda row: str(row["rule"]))
     }

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.history.history import in_a_line
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.pipeline.report import facts as f
 
@@ -42,7 +43,8 @@ def history(lake: Lake, version: Version) -> f.History:
                 seconds=float(seconds) if isinstance(seconds, int | float) else None,
             )
         )
-    changes = _changes(events)
+    labels = read_classes(lake, version).masks(events["label"])
+    changes = _changes(events.set_column(events.column_names.index("label"), "label", labels))
     first = sum(n for (before, _), n in changes.items() if not before)
     changes = Counter({pair: n for pair, n in changes.items() if pair[0]})
     top = sorted(changes.items(), key=lambda item: (-item[1], item[0]))[:LISTED_CHANGES]

@@ -12,6 +12,8 @@ import pyarrow.compute as pc
 import typer
 
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import Classes
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import finish, out
@@ -23,6 +25,7 @@ from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
+GONE = "of a class that is gone or waits for a sign-off"
 READ = ("annotations", "labels", "samples", "classes")
 
 
@@ -63,17 +66,21 @@ def run(
     done = lake.find("commit", inputs)
     if done:
         return dict(done.summary) | {"version": done.id}
-    cases = _cases(lake, version)
+    classes = read_classes(lake, version)
+    cases, gone = _cases(lake, version, classes)
     known = dataset.class_names(lake, version)
     results = _decide(lake, version, cases, known, least, with_model)
     rows, summary = _events(results, now or datetime.now(UTC))
+    if gone:
+        summary["undecided"][GONE] = gone
     added = in_order({row["label"] for row in rows} - set(known))
+    shown = [classes.shown(name) for name in added]
     if added and not new_classes:
         raise UserError(
-            f"the answers name {len(added)} new class{'es' * (len(added) > 1)}: {', '.join(added[:20])}; "
+            f"the answers name {len(added)} new class{'es' * (len(added) > 1)}: {', '.join(shown[:20])}; "
             "--new-classes adds them"
         )
-    summary["new_classes"] = added
+    summary["new_classes"] = shown
     if not rows:
         return summary
     attempt = lake.attempt("commit", inputs, base=version)
@@ -87,10 +94,11 @@ def _added(name: str, now: datetime) -> dict[str, Any]:
     return {"name": name, "event": "added", "into": None, "actor": "review", "time": now}
 
 
-def _cases(lake: Lake, version: Version) -> list[Case]:
-    """All contents with answers, by content."""
+def _cases(lake: Lake, version: Version, classes: Classes) -> tuple[list[Case], int]:
+    """All contents with answers, by content; and how many answers name a class that is gone, or waits for a sign-off."""
     annotations = lake.latest("annotations", version)
     annotations = annotations.filter(pc.not_equal(annotations["state"], "deleted"))
+    annotations, gone = _as_today(annotations, classes)
     samples = dataset.samples(lake, version).select(["sample_id", "content_id", "key", "label"])
     answered = samples.filter(pc.is_in(samples["sample_id"], value_set=annotations["sample_id"].combine_chunks()))
     contents = pc.unique(answered["content_id"])
@@ -113,7 +121,17 @@ def _cases(lake: Lake, version: Version) -> list[Case]:
             copies[content],
         )
         for content, rows in sorted(current.items())
-    ]
+    ], gone
+
+
+def _as_today(annotations: pa.Table, classes: Classes) -> tuple[pa.Table, int]:
+    """Answers with their classes as they are called today, and the number of those left out that can't be."""
+    labels = classes.read(annotations["label"], annotations["seq"], reveal=True)
+    known = {name: classes.concern(name) is None for name in pc.unique(labels).drop_null().to_pylist()}
+    usable = pc.is_in(labels, value_set=pa.array([name for name, fine in known.items() if fine], pa.string()))
+    usable = pc.or_(usable, pc.is_null(annotations["label"].combine_chunks()))
+    today = annotations.set_column(annotations.column_names.index("label"), "label", labels).filter(usable)
+    return today, annotations.num_rows - today.num_rows
 
 
 def _voices(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

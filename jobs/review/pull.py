@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import say
@@ -59,6 +60,8 @@ def run_pull(
     asked = lake.latest("batches", version)
     allowed = set(dataset.class_names(lake, version))
     allowed.update(pc.unique(pc.list_flatten(asked["choices"])).to_pylist())
+    classes = read_classes(lake, version)
+    allowed = {name for name in {*allowed, *classes.listed.numbers} if classes.concern(name) is None}
     found = answers_file.read(io.StringIO(text, newline=""), str(file), keys, allowed, new_classes=new_classes)
     return take(
         lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=now or datetime.now(UTC), asked=asked

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.files.landing import landing, refuse_taken
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.review import queue
@@ -42,6 +43,10 @@ def run_push(
     for target in targets:
         refuse_taken(target)
     version = lake.at()
+    listed = read_classes(lake, version)
+    for name in classes:
+        if listed.concern(name) is not None:
+            raise UserError(f"the class {listed.shown(name)} waits for a sign-off (SL501), so it can't be offered")
     choices = in_order([*dataset.class_names(lake, version), *classes])
     if not choices:
         raise UserError("the lake knows no classes yet; name them with --classes cat,dog")
@@ -54,6 +59,7 @@ def run_push(
         "batch": None,
         "asked": len(chosen),
         "strategies": dict(sorted(Counter(one.strategy for one in chosen).items())),
+        "quarantined": dataset.count_quarantined(lake, version),
         "version": None,
     }
     if not chosen:

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.files.file_names import suffix_of
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.acquire import NO_PAIR, WORTH, Candidate
@@ -60,9 +61,10 @@ def candidates(
 ) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
     """Who could be asked for: (doubted, unlabeled, all others). Contents that a batch asked for are left out.
 
-    With `again`, those among them that have answers but no decision come back, as the most valuable.
+    So are those whose class waits for a sign-off. With `again`, those among them that have answers but no decision come back, as the most valuable.
     """
     samples = dataset.samples(lake, version).select(["sample_id", "content_id", "label"])
+    samples, _ = dataset.without_quarantined(samples, dataset.quarantined(lake, version))
     open_contents, asked = _asked(lake, version, samples)
     samples = samples.filter(pc.invert(pc.is_in(samples["content_id"], value_set=asked)))
     doubts = _doubts(lake, version)
@@ -157,13 +159,14 @@ def write(
         return
     contents = pa.array(sorted({row["content_id"] for row in by_id.values()}), pa.string())
     guess = guesses(lake, version, contents) if show_guess else {}
+    classes = read_classes(lake, version)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow([*QUEUE_COLUMNS, *(GUESS_COLUMNS if show_guess else ())])
         for task in tasks:
             sample = by_id[task["sample_id"]]
             place = str(final / names[task["sample_id"]]) if final is not None else place_of(sample)
-            row = ["", task["sample_id"], "", "", place, json.dumps(task["choices"], ensure_ascii=False)]
+            row = ["", task["sample_id"], "", "", place, json.dumps(classes.offered(task["choices"]), ensure_ascii=False)]
             if show_guess:
                 known = guess.get(sample["content_id"])
                 row += [sample["label"] or "", known.classes[0] if known else ""]

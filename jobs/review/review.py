@@ -9,10 +9,11 @@ from typing import Annotated, Any
 import pyarrow.compute as pc
 import typer
 
+from secondlook.jobs.lake.dataset import told_quarantined
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.review.pull import run_pull
 from secondlook.jobs.review.push import run_again, run_push
-from secondlook.jobs.terminal.console import finish, out
+from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
@@ -105,6 +106,8 @@ def push(
             return
         why = ", ".join(f"{n} {name}" for name, n in summary["strategies"].items())
         out().print(f"{summary['batch']}: {summary['asked']} pictures ({why})", markup=False)
+        if left := told_quarantined(summary.get("quarantined", {})):
+            say(left, style="yellow")
 
     finish(summary, as_json=json, lines=lines)
 

@@ -1,7 +1,7 @@
 """What is trained on: the contents of a version, with the label, fold group and split that each of them has."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,8 @@ class TrainingSet:
     are level, and for what lies in the test split (`held_out`), copies in other splits included. `leaked` (N,): held
     out, but it looks the same as one that is fitted on, so that its score would be too good. `groups` (N,): equal for
     pictures that look the same. `sample_content`, `sample_label` (S,): content and class of each sample, -1 where
-    it has none; `sample_split`: its split.
+    it has none; `sample_split`: its split. `quarantined`: classes that wait for a sign-off, and their pictures, which
+    count as having no label.
     """
 
     content_ids: list[str]
@@ -42,6 +43,7 @@ class TrainingSet:
     sample_content: Ints
     sample_label: Ints
     sample_split: Sequence[str]
+    quarantined: Mapping[str, int] = field(default_factory=lambda: {"classes": 0, "pictures": 0})
 
 
 def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> TrainingSet:
@@ -49,6 +51,10 @@ def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> Trai
     from secondlook.pipeline.learn.crossfit import majority
 
     rows = dataset.samples(lake, version).select(["content_id", "split", "label"])
+    waiting = dataset.quarantined(lake, version)
+    _, quarantined = dataset.without_quarantined(rows, waiting)
+    held = pc.is_in(rows["label"], value_set=pa.array(waiting.values(), pa.string()))
+    rows = rows.set_column(2, "label", pc.if_else(held, pa.scalar(None, pa.string()), rows["label"]))
     ids = pc.unique(rows["content_id"]).sort()
     owner = pc.index_in(rows["content_id"], value_set=ids).to_numpy().astype(np.int64)
     test = pc.equal(rows["split"], HELD_OUT).fill_null(False).to_numpy(zero_copy_only=False)
@@ -77,6 +83,7 @@ def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> Trai
         owner,
         given,
         rows["split"].fill_null("").to_pylist(),
+        quarantined,
     )
 
 

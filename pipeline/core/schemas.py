@@ -104,8 +104,19 @@ TABLES: dict[str, Table] = {
             batch=TEXT,
             evidence=TEXT,
         ),
-        # What happened to classes: `event` is "added" in this version.
-        _table("classes", "name event", name=TEXT, event=TEXT, into=TEXT, actor=TEXT, time=TIME),
+        # What happened to classes, in commit order; what holds follows from all of it: see labeling.class_list.
+        _table(
+            "classes",
+            "name event",
+            name=TEXT,
+            event=TEXT,
+            into=TEXT,
+            actor=TEXT,
+            time=TIME,
+            names=pa.list_(TEXT),
+            reason=TEXT,
+            batch=TEXT,
+        ),
         # A trained model: where its files are, and (JSON) its settings and what was measured of it.
         _table(
             "models",

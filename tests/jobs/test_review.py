@@ -91,6 +91,7 @@ def test_a_batch_has_the_doubted_labels_and_the_pictures_that_the_model_doubts_m
         "batch": None,
         "asked": 0,
         "strategies": {},
+        "quarantined": {"classes": 0, "pictures": 0},
         "version": None,
     }
 
