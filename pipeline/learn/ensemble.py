@@ -250,5 +250,6 @@ def from_arrays(arrays: Arrays) -> Ensemble:
         )
         for number in sorted({number for number, _ in nets})
     )
-    space = Space(*(arrays[f"space/{field.name}"] for field in dataclasses.fields(Space)))
+    stored = {field.name: f"space/{field.name}" for field in dataclasses.fields(Space)}
+    space = Space(**{name: arrays[key] for name, key in stored.items() if key in arrays})  # older ones have no `rooted`
     return Ensemble(int(arrays["classes"][0]), space, rounds_, float(arrays["temperature"][0]))

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from secondlook.pipeline.core.odds import as_score, log_odds_against
 from secondlook.pipeline.learn import ensemble, heads
 from secondlook.pipeline.learn.crossfit import assign_folds
 
@@ -201,3 +202,45 @@ def test_the_average_weighs_the_heads() -> None:
     views = {"linear": np.array([[1.0, 0.0]]), "neighbors": np.array([[0.0, 1.0]]), "mlp": np.array([[0.0, 1.0]])}
     total = sum(heads.WEIGHTS.values())
     assert heads.averaged(views)[0, 0] == pytest.approx(heads.WEIGHTS["linear"] / total)
+
+
+def test_evidence_speaks_against_labels_that_were_made_wrong() -> None:
+    embeddings, clean = blobs(n=400, seed=3)
+    wrong = np.random.default_rng(4).random(400) < 0.15
+    labels = np.where(wrong, (clean + 1) % 4, clean)
+    labels[:7] = -1
+    _, _, result = fitted(embeddings, labels, refits=1)
+    assert set(result.evidence) == {"held_out", "refit", "neighbors", "dynamics"}
+    for name, score in result.evidence.items():
+        assert np.isnan(score[:7]).all(), name
+        assert ((score[7:] > 0.5) == wrong[7:]).mean() > 0.9, name
+
+
+def test_evidence_without_a_refit_is_what_the_heads_said_out_of_sample() -> None:
+    embeddings, labels = blobs(n=120)
+    _, _, result = fitted(embeddings, labels)
+    assert set(result.evidence) == {"held_out", "neighbors", "dynamics"}
+    for kind, head in (("held_out", "mlp"), ("neighbors", "neighbors")):
+        assert result.evidence[kind] == pytest.approx(as_score(log_odds_against(labels, result.views[head])), abs=1e-6)
+    assert np.sort(result.evidence["dynamics"]) == pytest.approx(np.sort(result.evidence["held_out"]), abs=1e-6)
+    assert (result.evidence["dynamics"] != result.evidence["held_out"]).any()
+
+
+def test_embeddings_that_are_never_negative_are_seen_by_their_roots() -> None:
+    rng = np.random.default_rng(5)
+    positive = rng.exponential(size=(200, 6)).astype(np.float32)
+    by_hand = np.sqrt(positive)
+    wanted = (by_hand - by_hand.mean(axis=0)) / by_hand.std(axis=0)
+    space = heads.fit_space(positive)
+    assert space.see(positive).scaled.numpy() == pytest.approx(wanted, abs=1e-3)
+    assert torch.isfinite(space.see(positive - 1.0).scaled).all()
+    assert not heads.fit_space(positive - 0.1).rooted.any()
+
+
+def test_models_of_before_roots_were_taken_are_still_read() -> None:
+    embeddings, labels = blobs(n=60)
+    seen, _, result = fitted(embeddings, labels)
+    arrays = ensemble.to_arrays(result.ensemble)
+    del arrays["space/rooted"]
+    again = ensemble.from_arrays(arrays)
+    assert again.space.see(embeddings).scaled.numpy() == pytest.approx(seen.scaled.numpy())

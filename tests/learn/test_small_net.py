@@ -132,3 +132,11 @@ def test_any_side_from_eight_pixels_works(side_px: int) -> None:
     vectors, probs = small_net.ask(np.zeros((3, side_px, side_px, 3), np.uint8), weights, CPU)
     assert vectors.shape == (3, 2 * small_net.CHANNELS[-1])
     assert probs.shape == (3, 2)
+
+
+def test_evidence_speaks_against_the_labels_that_were_made_wrong(
+    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+) -> None:
+    assert set(result.evidence) == {"held_out", "refit", "dynamics"}
+    for name, score in result.evidence.items():
+        assert ((score > 0.5) == noisy["wrong"]).mean() > 0.93, name
