@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake.dataset import Model
+from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import EVIDENCE, Carrier, Said, counted, to_table
 from secondlook.pipeline.audit.bad_rows import RowError
 from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
@@ -21,10 +23,12 @@ from secondlook.pipeline.core.errors import UserError
 LABEL_RULES = ("SL101", "SL102")
 
 
-def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet) -> Said:
+def audit(
+    carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet, *, evidence: bool
+) -> Said:
     """SL101, SL102 by a model's predictions, whose label's version may be older: the given label is today's.
 
-    Two passes over the labeled samples, unless the settings fix the margin: the margin is chosen, then each is judged.
+    `evidence`: whether the model has kept any; then it is the score where the label is the one that it is of. Two passes over the labeled samples, unless the settings fix the margin: the margin is chosen, then each is judged.
     """
     counts = carrier.counts()
     if not counts:
@@ -32,23 +36,21 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibra
     if model is None:
         note = "no model has looked at the labels yet; `secondlook train` brings one"
         return Said(to_table([]), dict.fromkeys(LABEL_RULES, note))
-    names = model.classes
-    choice = _choice(carrier, model, settings)
+    choice = _choice(carrier, model, settings, evidence)
     calibrator = calibrated if isinstance(calibrated, Calibrator) else None
     decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
-    found = carrier.judged(model.name, lambda rows: judge(rows, model.name, names, decision))
+    found = carrier.judged(model.name, lambda rows: judge(rows, model, decision, evidence=evidence))
     left_out = _left_out(carrier, model, counts)
     told = f"flagged where the margin is above {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
     notes = {"SL101": f"{told}; {left_out}" if left_out else told}
     return Said(found, notes | ({"SL102": left_out} if left_out else {}))
 
 
-def _choice(carrier: Carrier, model: Model, settings: LintSettings) -> Choice:
+def _choice(carrier: Carrier, model: Model, settings: LintSettings, evidence: bool) -> Choice:
     if settings.fixed_margin is not None:
         return Choice(settings.fixed_margin, "the setting mislabel_margin")
-    names = model.classes
-    sums = carrier.tallied(model.name, lambda rows: count(rows, model.name, names), empty(len(names)))
-    return chosen_margin(sums)
+    nothing = empty(len(model.classes))
+    return chosen_margin(carrier.tallied(model.name, lambda rows: count(rows, model, evidence=evidence), nothing))
 
 
 def _meaning(calibrated: Calibrator | NotYet) -> str:
@@ -71,16 +73,22 @@ def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
     return f"{' and '.join(notes)}; `secondlook train` looks at them" if notes else ""
 
 
-def count(rows: pa.Table, model: str, names: list[str]) -> Tally:
+def count(rows: pa.Table, model: Model, *, evidence: bool) -> Tally:
     """What rows of `Carrier.judged` add to the choice of the margin."""
-    with _named(rows, model):
-        return tallied(as_judged(rows, names))
+    with _named(rows, model.name):
+        return tallied(as_judged(rows, model.classes, evidence=evidence))
 
 
-def judge(rows: pa.Table, model: str, names: list[str], decision: Decision) -> pa.Table:
+def judge(rows: pa.Table, model: Model, decision: Decision, *, evidence: bool) -> pa.Table:
     """Findings of labels on rows of `Carrier.judged`."""
-    with _named(rows, model):
-        return to_table(doubts(as_judged(rows, names), decision))
+    with _named(rows, model.name):
+        return to_table(doubts(as_judged(rows, model.classes, evidence=evidence), decision))
+
+
+def has_evidence(lake: Lake, version: Version, model: str) -> bool:
+    """Whether the model has kept evidence of any label."""
+    chosen = EqualTo("model", model)  # type: ignore[call-arg, arg-type]
+    return any(batch.num_rows for batch in lake.batches("evidence", version, ["model"], chosen))
 
 
 @contextlib.contextmanager
@@ -95,12 +103,12 @@ def _named(rows: pa.Table, model: str) -> Iterator[None]:
         ) from None
 
 
-def as_judged(rows: pa.Table, names: list[str]) -> Judged:
+def as_judged(rows: pa.Table, names: list[str], *, evidence: bool) -> Judged:
     """Rows of `Carrier.judged` as arrays. Evidence that is of another label than the one that holds is left out."""
     label = rows["label"]
     given = pc.index_in(label, value_set=pa.array(names, pa.string())).fill_null(-1)
     holds = pc.fill_null(pc.equal(rows["evidence_label"], label), False).to_numpy()
-    evidence = {name: np.where(holds, rows[name].to_numpy(), np.nan) for name in EVIDENCE[1:]}
+    said = {name: np.where(holds, rows[name].to_numpy(), np.nan) for name in EVIDENCE[1:]}
     return Judged(
         rows["sample_id"].to_pylist(),
         rows["key"].to_pylist(),
@@ -109,8 +117,8 @@ def as_judged(rows: pa.Table, names: list[str]) -> Judged:
         _padded(rows["classes"], -1).astype(np.int32),
         _padded(rows["probs"], 0.0).astype(np.float32),
         names,
-        evidence["p_error"],
-        {name: evidence[name] for name in KINDS},
+        said["p_error"] if evidence else None,
+        {name: said[name] for name in KINDS},
     )
 
 
@@ -121,7 +129,7 @@ def _padded(lists: pa.ChunkedArray, fill: float) -> npt.NDArray[np.float64]:
     longest = int(sizes.max(initial=0))
     values = lists.flatten().to_numpy()
     if (sizes == longest).all():
-        return values.reshape(-1, longest)  # type: ignore[no-any-return]
+        return values.reshape(len(sizes), longest)  # type: ignore[no-any-return]
     table = np.full((len(sizes), longest), fill)
     table[np.arange(longest) < sizes[:, None]] = values
     return table

@@ -150,8 +150,9 @@ def _carrier(
 def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> tuple[pa.Table, dict[str, str]]:
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
     names = dataset.class_names(lake, version)
+    heard = model is not None and labels.has_evidence(lake, version, model.name)
     families: list[Callable[[], Said]] = [
-        lambda: labels.audit(carrier, model, settings.lint, NotYet(0)),
+        lambda: labels.audit(carrier, model, settings.lint, NotYet(0), evidence=heard),
         lambda: copies.audit(carrier, settings.lint),
         lambda: pictures.audit(carrier, settings.lint),
         lambda: classes.audit(carrier, names, settings.lint),

@@ -16,7 +16,8 @@ from secondlook.pipeline.audit.calibrated import Calibrator
 from secondlook.pipeline.audit.compare import Compared, compare_topk
 from secondlook.pipeline.audit.evidence import KINDS, spoke
 from secondlook.pipeline.audit.flags import Tally, empty, tally
-from secondlook.pipeline.audit.mislabels import LabelErrors, decide
+from secondlook.pipeline.audit.mislabels import LabelErrors, decide, p_error_of
+from secondlook.pipeline.core.odds import TINY
 from secondlook.pipeline.core.rules import Finding
 
 Reals = npt.NDArray[np.float64]
@@ -30,7 +31,8 @@ class Judged:
 
     `given` (n,): index of the label in `names`, -1 where the model does not know the label. `classes`, `probs` (n, k):
     the most probable classes, -1 where a row has fewer than k. `evidence`: each of evidence.KINDS that is there, (n,),
-    and `p_error` (n,), what combines them; nan where nothing is known of the label that holds now.
+    and `p_error` (n,), what combines them; nan where nothing is known of the label that holds now; None where the model
+    has kept no evidence at all.
     """
 
     sample_id: Sequence[str]
@@ -62,14 +64,17 @@ class Decision(NamedTuple):
 
 
 def scored(judged: Judged) -> Scored:
-    """The comparison that SL101 is decided by. Evidence's p_error s stands for p_other = s and p_given = 1 - s."""
+    """The comparison that SL101 is decided by: where it holds, evidence's p_error s stands for p_other = s and p_given = 1 - s.
+
+    Elsewhere, in a model that has evidence, predictions stand on the same scale: p_other / (p_other + p_given).
+    """
     by_model = compare_topk(judged.given, judged.classes, judged.probs, len(judged.names))
     if judged.p_error is None:
         return Scored(by_model, by_model)
-    holds = ~np.isnan(judged.p_error)
-    against = np.where(holds, judged.p_error, by_model.p_other).astype(np.float32)
-    supporting = np.where(holds, 1 - judged.p_error, by_model.p_given).astype(np.float32)
-    return Scored(by_model, by_model._replace(p_given=supporting, p_other=against))
+    p_other, p_given = (np.maximum(p.astype(np.float64), TINY) for p in (by_model.p_other, by_model.p_given))
+    against = np.where(np.isnan(judged.p_error), p_other / (p_other + p_given), judged.p_error)
+    by_all = by_model._replace(p_given=(1 - against).astype(np.float32), p_other=against.astype(np.float32))
+    return Scored(by_model, by_all)
 
 
 def tallied(judged: Judged) -> Tally:
@@ -77,6 +82,13 @@ def tallied(judged: Judged) -> Tally:
     if not len(judged.given):
         return empty(len(judged.names))
     return tally(scored(judged).by_all, len(judged.names))
+
+
+def score(judged: Judged) -> npt.NDArray[np.float32]:
+    """(n,) what SL101 compares with the margin, 0 to 1; nan where the model does not know the label."""
+    if not len(judged.given):
+        return np.empty(0, np.float32)
+    return p_error_of(scored(judged).by_all)
 
 
 def doubts(judged: Judged, decision: Decision) -> Iterator[Finding]:

@@ -93,11 +93,16 @@ def _decided(given: Ints, compared: Compared, n_classes: int, margin: float | No
     return decide(given, compared, choice.margin, choice.basis)
 
 
+def p_error_of(compared: Compared) -> npt.NDArray[np.float32]:
+    """(n,) (1 + p_other - p_given) / 2, nan without a label."""
+    p_error = np.clip((np.float32(1) + compared.ahead) / np.float32(2), 0, 1)
+    p_error[~compared.labeled] = np.nan
+    return p_error
+
+
 def decide(given: Ints, compared: Compared, margin: float, basis: str) -> LabelErrors:
     """Flags, scores and suggestions of labels that were compared, by a margin."""
-    labeled, ahead = compared.labeled, compared.ahead
-    flagged = labeled & (ahead > np.float32(margin))
-    suggested = np.where(~labeled | (ahead > 0) | flagged, compared.other, given).astype(np.int32)
-    p_error = np.clip((np.float32(1) + ahead) / np.float32(2), 0, 1)
-    p_error[~labeled] = np.nan
-    return LabelErrors(p_error, suggested, flagged, margin, basis)
+    ahead = compared.ahead
+    flagged = compared.labeled & (ahead > np.float32(margin))
+    suggested = np.where(~compared.labeled | (ahead > 0) | flagged, compared.other, given).astype(np.int32)
+    return LabelErrors(p_error_of(compared), suggested, flagged, margin, basis)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from secondlook.pipeline.audit.ambiguity import ambiguity
 from secondlook.pipeline.audit.calibrated import Calibrator
 from secondlook.pipeline.audit.compare import compare
-from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
+from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, score, tallied
 from secondlook.pipeline.audit.flags import empty, tally
 from secondlook.pipeline.audit.rare_classes import rare_classes
 
@@ -83,16 +83,18 @@ def test_evidence_is_the_score_where_it_is_there_and_predictions_elsewhere() -> 
     assert first.message == "labeled cat, likely dog (score 0.88; by refit, held_out)"
     assert first.evidence["against"] == {"refit": 1.0, "held_out": 0.75}
     assert (first.evidence["p_given"], first.evidence["p_suggested"]) == (0.9, 0.08)  # what the model itself says
-    assert (second.key, second.evidence["against"]) == ("k1", {"predictions": 0.965})
+    share = round(0.95 / 0.97, 6)  # predictions on the scale of evidence
+    assert (second.key, second.evidence["against"]) == ("k1", {"predictions": pytest.approx(share, abs=1e-6)})
     acquitted = with_evidence([0.125, 0.125, nan], held_out=[0.125, 0.125, nan])
     assert [found.rule for found in doubts(acquitted, DECISION)] == []
 
 
 def test_the_margin_is_chosen_by_the_scores_that_decide() -> None:
     rows = with_evidence([0.875, float("nan"), 0.875])
-    by_hand = compare(np.array([0, 0, -1]), np.array([[0.125, 0.875], [0.02, 0.95 + 0.03], [0.5, 0.5]], np.float32))
-    expected = by_hand._replace(p_other=np.array([0.875, 0.95, 0.5], np.float32))
-    assert tallied(rows).to_bytes() == tally(expected, 3).to_bytes()
+    odds = 0.95 / 0.97
+    by_hand = compare(np.array([0, 0, -1]), np.array([[0.125, 0.875], [1 - odds, odds], [0.5, 0.5]], np.float32))
+    assert tallied(rows).to_bytes() == tally(by_hand, 3).to_bytes()
+    np.testing.assert_allclose(score(rows), [0.875, odds, np.nan], atol=1e-6)
     assert tallied(judged([], [])).to_bytes() == empty(3).to_bytes()
 
 

@@ -14,6 +14,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import labels, on_driver
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.lint.on_spark import SparkTables
+from secondlook.jobs.lint.scores import scores
 from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
 from secondlook.pipeline.audit.doubts import tallied
 from secondlook.pipeline.audit.evidence import KINDS, combine
@@ -90,12 +91,15 @@ class ShuffledHere(LocalTables):
 def said(carrier: Any, lake: Lake, settings: LintSettings = SETTINGS) -> tuple[list[Any], Any]:
     """Findings in an order that doesn't depend on the carrier, and the notes."""
     model = dataset.newest_model(lake, lake.at())
-    found, notes = labels.audit(carrier, model, settings, NONE_YET)
+    found, notes = labels.audit(
+        carrier, model, settings, NONE_YET, evidence=labels.has_evidence(lake, lake.at(), model.name)
+    )
     return found.sort_by([("rule", "ascending"), ("subject", "ascending")]).to_pylist(), notes
 
 
 def tally_of(carrier: Any, lake: Lake) -> bytes:
-    count = carrier.tallied("m1", lambda table: labels.count(table, "m1", NAMES), empty(K))
+    model = dataset.newest_model(lake, lake.at())
+    count = carrier.tallied("m1", lambda table: labels.count(table, model, evidence=True), empty(K))
     assert isinstance(count, Tally)
     return count.to_bytes()
 
@@ -123,7 +127,7 @@ def test_flags_do_not_depend_on_how_rows_are_split_or_ordered(
 
 def test_the_sums_are_of_all_labels_that_the_model_knows(judged_lake: Lake) -> None:
     here = LocalTables(judged_lake, judged_lake.at())
-    whole = tallied(labels.as_judged(here._doubtable("m1"), NAMES))
+    whole = tallied(labels.as_judged(here._doubtable("m1"), NAMES, evidence=True))
     assert whole.to_bytes() == tally_of(here, judged_lake)
     twice = whole + whole
     assert Tally.from_bytes(twice.to_bytes()).to_bytes() == twice.to_bytes()
@@ -157,10 +161,10 @@ def test_the_finding_says_which_evidence_spoke_and_only_while_the_label_stands(
 def test_p_error_is_a_score_until_there_are_enough_answers_and_all_say_so(judged_lake: Lake) -> None:
     model = dataset.newest_model(judged_lake, judged_lake.at())
     here = LocalTables(judged_lake, judged_lake.at())
-    scores, notes = labels.audit(here, model, SETTINGS, NotYet(40))
+    scores, notes = labels.audit(here, model, SETTINGS, NotYet(40), evidence=True)
     assert "p_error is a score: fewer than 100 audit answers (40)" in notes["SL101"]
     curve = Calibrator(1.0, -1.0, 250, 60)
-    probabilities, notes = labels.audit(here, model, SETTINGS, curve)
+    probabilities, notes = labels.audit(here, model, SETTINGS, curve, evidence=True)
     assert "p_error is a probability, calibrated on 250 audit answers" in notes["SL101"]
     before, after = ([row for row in found.to_pylist() if row["rule"] == "SL101"] for found in (scores, probabilities))
     assert [row["subject"] for row in before] == [row["subject"] for row in after]  # what is flagged is the same
@@ -172,6 +176,19 @@ def test_p_error_is_a_score_until_there_are_enough_answers_and_all_say_so(judged
         assert f"(probability {evidence['p_error']:.2f}" in row["message"]
     assert {json.loads(row["evidence"])["p_error_is"] for row in before} == {"score"}
     assert all("(score " in row["message"] for row in before)
+
+
+def test_every_label_has_the_score_that_it_is_decided_by(judged_lake: Lake) -> None:
+    version = judged_lake.at()
+    model = dataset.newest_model(judged_lake, version)
+    found, _ = said(LocalTables(judged_lake, version), judged_lake, LintSettings(mislabel_margin=0.0))
+    flagged = {row["subject"]: row["score"] for row in found if row["rule"] == "SL101"}
+    every = scores(judged_lake, version, model).to_pylist()
+    assert {row["sample_id"] for row in every if (row["p_error"] or 0) > 0.5} == set(flagged)
+    assert all(flagged.get(row["sample_id"], row["p_error"]) == row["p_error"] for row in every)
+    labeled = dataset.samples(judged_lake, version).to_pylist()
+    strange = {row["sample_id"] for row in labeled if row["label"] == "not in the model"}
+    assert strange >= {row["sample_id"] for row in every if row["p_error"] is None} > set()
 
 
 def test_a_margin_in_the_settings_is_used_and_named(judged_lake: Lake) -> None:
