@@ -55,7 +55,7 @@ def test_label_errors_refuses(labels: Any, probs: Any, sentence: str) -> None:
 )  # fmt: skip
 def test_lists_are_refused(options: dict[str, Any], sentence: str) -> None:
     asked = {"given": [0], "classes": [[0, 1]], "probs": [[0.5, 0.3]], "n_classes": 4} | options
-    arrays = {name: value if name == "n_classes" else np.array(value) for name, value in asked.items()}
+    arrays: dict[str, Any] = {name: value if name == "n_classes" else np.array(value) for name, value in asked.items()}
     with pytest.raises(UserError, match=sentence):
         label_errors_topk(**arrays)
 
