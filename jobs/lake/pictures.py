@@ -1,6 +1,7 @@
 """The bytes of pictures, from the lake or from where they stayed."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Collection, Iterable, Iterator
 
 from pyiceberg.expressions import In
 
@@ -24,6 +25,24 @@ def images_by_content(lake: Lake, version: Version, content_ids: Iterable[str]) 
         if content not in found:
             raise SecondlookError(f"content {content} is named by a sample but is not in the lake")
     return found
+
+
+def present_images(
+    lake: Lake, version: Version, content_ids: Collection[str], *, ask: bool
+) -> Iterator[list[tuple[str, bytes]]]:
+    """The bytes of these contents, a batch at a time, as they lie in the lake; without references that are gone.
+
+    `ask`: the lake is asked for these rows alone, which pays for few.
+    """
+    chosen = In("content_id", sorted(content_ids)) if ask and content_ids else None  # type: ignore[call-arg, arg-type]
+    for batch in lake.batches("images", version, ["content_id", "image"], chosen) if content_ids else ():
+        found = []
+        for content, image in zip(batch["content_id"], batch["image"], strict=True):
+            if (name := content.as_py()) in content_ids:
+                held = image.as_py()
+                with contextlib.suppress(UnavailableError):
+                    found.append((name, held["bytes"] if held["bytes"] is not None else read_reference(held["path"])))
+        yield found
 
 
 def read_reference(url: str) -> bytes:

@@ -15,7 +15,7 @@ from secondlook.pipeline.core.rules import Finding
 from secondlook.pipeline.images import checks
 
 SEPARATOR = "\x1f"  # between names of splits
-PRINTS = ("phash", "dhash", "entropy", "contrast", "blur")
+PRINTS = ("phash", "dhash", "entropy", "contrast", "blur", "width", "height")
 EVIDENCE = ("evidence_label", *KINDS, "p_error")
 # What a carrier sums up: `n` pictures labeled `label` of which `what` is `value`. See Carrier.propertied.
 COUNTS = pa.schema([("what", pa.string()), ("label", pa.string()), ("value", pa.string()), ("n", pa.int64())])
@@ -79,6 +79,12 @@ class Carrier(Protocol):
 
     def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """What `look` makes of samples beside their vectors."""
+
+    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:
+        """Pairs of these contents (content_id, phash) that may be copies by their vectors: jobs.lint.looks.PROPOSED."""
+
+    def thumbnails(self, content_ids: pa.Array) -> pa.Table:
+        """These contents at 32 x 32 pixels, without those that can't be read now: jobs.lint.looks.THUMBNAILS."""
 
     def rejects(self) -> pa.Table:
         """Files that can't be read: sample_id, key, reason, detail."""

@@ -6,32 +6,32 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondlook.jobs.lint.carrier import SEPARATOR, Carrier, Said, columns, counted, to_table
+from secondlook.jobs.lake.dataset import Model
+from secondlook.jobs.lint.carrier import Carrier, Said, columns, counted, to_table
+from secondlook.jobs.lint.looks import alike
 from secondlook.pipeline.audit.copies import (
     Looks,
     Samples,
-    apart,
     exact_duplicates,
     label_conflicts,
     leaks,
     near_duplicates_of,
 )
-from secondlook.pipeline.audit.duplicates import NearDuplicates, near_duplicates
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.images import checks
 
 IN_ORDER = [("key", "ascending"), ("sample_id", "ascending")]
 
 
-def audit(carrier: Carrier, settings: LintSettings) -> Said:
-    """SL103, SL201, SL202, SL203."""
+def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said:
+    """SL103, SL201, SL202, SL203; with a model, copies are looked for among neighbors in its embedding, too."""
     repeated, everything = carrier.repeated(), carrier.contents()
     informative = pa.array(~checks.empty(columns(everything), settings.entropy, settings.flat).flagged)
     contents = everything.filter(informative)
-    contents = contents.sort_by([("key", "ascending"), ("content_id", "ascending")])
-    near = _near(contents, settings)
-    alike = contents["content_id"].take(pa.array(near.having_near()))
-    missing = alike.filter(pc.invert(pc.is_in(alike, value_set=repeated["content_id"].combine_chunks())))
+    contents = _survivors_first(contents)
+    near, unread = alike(carrier, contents, model and model.embedder, settings)
+    near_ones = contents["content_id"].take(pa.array(near.having_near()))
+    missing = near_ones.filter(pc.invert(pc.is_in(near_ones, value_set=repeated["content_id"].combine_chunks())))
     rows = pa.concat_tables([repeated, carrier.of_contents(missing.combine_chunks())]).sort_by(IN_ORDER)
     ids = pc.unique(rows["content_id"])
     number, place = (
@@ -52,17 +52,18 @@ def audit(carrier: Carrier, settings: LintSettings) -> Said:
         leaks(samples, looks),
     )
     flat = everything.num_rows - contents.num_rows
-    note = f"{counted(flat)} with almost no information (see SL305) not compared: their hashes are noise"
-    return Said(to_table(chain.from_iterable(said)), {"SL202": note} if flat else {})
+    notes = []
+    if flat:
+        notes.append(f"{counted(flat)} with almost no information (see SL305) not compared: their hashes are noise")
+    if model is None:
+        notes.append("copies that hashes miss are found by an embedding: `secondlook train` makes one")
+    if unread:
+        notes.append(f"{counted(unread)} can't be read now: what is said of them rests on their hashes")
+    return Said(to_table(chain.from_iterable(said)), {"SL202": "; ".join(notes)} if notes else {})
 
 
-def _near(contents: pa.Table, settings: LintSettings) -> NearDuplicates:
-    sides = contents["splits"].combine_chunks().dictionary_encode()
-    return near_duplicates(
-        contents["phash"].to_numpy(),
-        contents["dhash"].to_numpy(),
-        bits=settings.near_bits,
-        confirm_bits=settings.near_confirm_bits,
-        sides=sides.indices.to_numpy().astype(np.int64),
-        apart=apart([set(splits.split(SEPARATOR)) - {""} for splits in sides.dictionary.to_pylist()]),
-    )
+def _survivors_first(contents: pa.Table) -> pa.Table:
+    """Contents in the order in which one of a group is kept: the largest, then the first by key."""
+    pixels = pc.multiply(contents["width"].fill_null(0), contents["height"].fill_null(0))
+    order = [("pixels", "descending"), ("key", "ascending"), ("content_id", "ascending")]
+    return contents.append_column("pixels", pixels).sort_by(order)

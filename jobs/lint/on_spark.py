@@ -7,15 +7,21 @@ of every content (about 100 bytes each) and the findings.
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 from pyiceberg.expressions import EqualTo
 
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import Classes
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.carrier import EVIDENCE, PRINTS, SEPARATOR, Carrier, to_table
+from secondlook.jobs.lint import looks
+from secondlook.jobs.lint.carrier import COUNTS, EVIDENCE, MOST_VALUES, PRINTS, SEPARATOR, Carrier, to_table
 from secondlook.pipeline.audit.flags import Tally
+from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.schemas import TABLES
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
@@ -52,9 +58,15 @@ class SparkTables(Carrier):
     @cached_property
     def _samples(self) -> "DataFrame":
         samples = self._latest("samples", ["sample_id", "key", "split", "content_id"])
-        labels = self._latest("labels", ["sample_id", "label"])
+        labels = self._latest("labels", ["sample_id", "label", "seq"])
         joined = samples.join(labels, "sample_id", "left")
+        if not self._classes.listed.plain or dataset.quarantined(self.lake, self.version) or self._classes.hidden:
+            joined = joined.mapInArrow(partial(_as_today, self._classes), joined.schema)
         return joined.select("sample_id", "key", "split", "label", "content_id").persist()
+
+    @cached_property
+    def _classes(self) -> Classes:
+        return read_classes(self.lake, self.version)
 
     @cached_property
     def _contents(self) -> pa.Table:
@@ -99,13 +111,65 @@ class SparkTables(Carrier):
     def _doubtable(self, model: str) -> "DataFrame":
         labeled = self._samples.where("label IS NOT NULL")
         predictions = self._latest("predictions", ["content_id", "classes", "probs"], model)
+        described = dataset.model_named(self.lake, self.version, model)
+        if described is not None and not described.current:
+            predictions = predictions.mapInArrow(partial(_followed, described), predictions.schema)
         evidence = self._latest("evidence", ["content_id", "label", *EVIDENCE[1:]], model)
         evidence = evidence.withColumnRenamed("label", EVIDENCE[0])
         return labeled.join(predictions, "content_id").join(evidence, "content_id", "left")
 
+    def rivaled(self, model: str, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        return _summed(self._doubtable(model), count)
+
+    def propertied(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        from pyspark.sql import functions as f
+
+        labeled = self._samples.where("label IS NOT NULL")
+        first = labeled.groupBy("content_id", "label").agg(f.min("sample_id").alias("sample_id"))
+        origins = self._latest("samples", ["sample_id", "source", "attributes"])
+        prints = self._latest("fingerprints", ["content_id", *COLUMNS_OF_PROPERTIES])
+        return _summed(first.join(origins, "sample_id").join(prints, "content_id"), count)
+
+    def of_samples(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
+        wanted = self.spark.createDataFrame(pa.table({"sample_id": sample_ids}))
+        return self._samples.join(wanted, "sample_id", "left_semi").toArrow()
+
+    def sizes(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
+        wanted = self.spark.createDataFrame(pa.table({"content_id": content_ids}))
+        prints = self._latest("fingerprints", ["content_id", "width", "height"])
+        return prints.join(wanted, "content_id", "left_semi").toArrow()
+
+    def sampled(self, embedder: str, size: int) -> pa.Table:  # noqa: D102
+        from pyspark.sql import functions as f
+        from pyspark.sql.window import Window
+
+        there = self._latest("embeddings", ["content_id"], embedder)
+        labels = (
+            self._samples.join(there, "content_id", "left_semi")
+            .groupBy("content_id")
+            .agg(f.min("label").alias("label"))
+        )
+        rank = f.row_number().over(Window.partitionBy("label").orderBy("content_id"))
+        drawn = labels.withColumn("rank", rank).where(f.col("rank") <= size).drop("rank")
+        rows = drawn.join(self._latest("embeddings", ["content_id", "vector"], embedder), "content_id").toArrow()
+        rows = rows.select(["content_id", "label", "vector"])
+        return rows.sort_by([("label", "ascending"), ("content_id", "ascending")])
+
+    def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        vectors = self._latest("embeddings", ["content_id", "vector"], embedder)
+        return _by_rows(self._samples.join(vectors, "content_id"), look)
+
+    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:  # noqa: D102
+        wanted = self.spark.createDataFrame(contents.select(["content_id"]))
+        vectors = self._latest("embeddings", ["content_id", "vector"], embedder)
+        return looks.proposals(contents, [vectors.join(wanted, "content_id", "left_semi").toArrow()])
+
+    def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
+        return looks.thumbnails(self.lake, self.version, content_ids, Limits())
+
     def rejects(self) -> pa.Table:  # noqa: D102
         rows = self._latest("rejects", ["sample_id", "key", "reason", "detail"]).where("reason IS NOT NULL")
-        return rows.join(self._samples, "sample_id", "left_anti").toArrow()
+        return dataset.masked_keys(rows.join(self._samples, "sample_id", "left_anti").toArrow(), self._classes)
 
     def pictured(self, look: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
         prints = self._latest("fingerprints", ["content_id", *COLUMNS_OF_CHECKS])
@@ -123,6 +187,21 @@ def _of_one_commit(files: Sequence[Any], seq: int) -> bool:
     return len(ends) <= 1 and None not in ends
 
 
+def _as_today(classes: Classes, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Samples with their labels and keys as `dataset.samples` shows them."""
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        label = classes.read(rows["label"], rows["seq"].fill_null(0))
+        rows = rows.set_column(rows.column_names.index("label"), "label", label)
+        yield from dataset.masked_keys(rows, classes).to_batches()
+
+
+def _followed(model: dataset.Model, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Predictions as `dataset.predictions` shows them."""
+    for batch in batches:
+        yield from model.today(pa.Table.from_batches([batch])).to_batches()
+
+
 def _by_rows(frame: "DataFrame", function: Callable[[pa.Table], pa.Table]) -> pa.Table:
     """What the function makes of the rows, batch by batch, on the workers."""
     from pyspark.sql.pandas.types import from_arrow_schema
@@ -135,6 +214,27 @@ def _by_rows(frame: "DataFrame", function: Callable[[pa.Table], pa.Table]) -> pa
 
     with _told():
         return frame.mapInArrow(work, from_arrow_schema(schema)).toArrow().cast(schema)
+
+
+def _summed(frame: "DataFrame", count: Callable[[pa.Table], pa.Table]) -> pa.Table:
+    """What the function counts in the rows, batch by batch, on the workers, added up: see Carrier.propertied."""
+    from pyspark.sql import functions as f
+    from pyspark.sql.pandas.types import from_arrow_schema
+
+    def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            yield from count(pa.Table.from_batches([batch])).to_batches()
+
+    parts = frame.mapInArrow(work, from_arrow_schema(COUNTS))
+    whole = parts.groupBy("what", "label", "value").agg(f.sum("n").alias("n")).persist()
+    with _told():
+        values = whole.groupBy("what").agg(f.countDistinct("value").alias("n"))
+        many = values.where(f.col("n") > MOST_VALUES).toArrow()
+        rest = whole.where(~f.col("what").isin(many["what"].to_pylist())).toArrow()
+    whole.unpersist()
+    nothing = pa.nulls(many.num_rows, pa.string())
+    told = pa.table([many["what"], nothing, nothing, many["n"]], schema=COUNTS)
+    return pa.concat_tables([rest.cast(COUNTS), told])
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from itertools import islice
 
 import numpy as np
 
-from secondlook.pipeline.audit.duplicates import HASH_BITS, Flags, Ints, NearDuplicates
+from secondlook.pipeline.audit.groups import HASH_BITS, SAME_HASHES, Flags, Ints, Near, NearDuplicates
 from secondlook.pipeline.core.rules import Finding
 
 NAMED = 10  # others that a finding names
@@ -57,6 +57,7 @@ def exact_duplicates(samples: Samples) -> Iterator[Finding]:
             named = [samples.key[other] for other in others]
             message = f"same bytes as {named[0]}{_and_more(len(rows) - 2)}"
             evidence = {"others": named, "labels": [samples.label[other] for other in others], "copies": len(rows)}
+            evidence["kept"] = samples.key[rows[0]]
             yield _finding("SL201", samples, row, 1 - 1 / len(rows), message, evidence)
 
 
@@ -96,26 +97,23 @@ class Looks:
 
 
 def near_duplicates_of(samples: Samples, looks: Looks) -> Iterator[Finding]:
-    """SL202: every sample with the pictures that look the same but have other bytes; `group` is the one to keep."""
+    """SL202: every sample with the pictures that look the same but have other bytes; `kept` is the one to keep."""
     for picture in looks.near.having_near().tolist():
         content = int(looks.content[picture])
         pairs = list(islice(_samples_of(samples, looks, looks.near.near(picture)), NAMED))
-        other, bits = pairs[0]
+        other, how = pairs[0]
         keep = samples.of(int(looks.content[looks.near.kept[picture]]))[0]
         named = [samples.key[row] for row, _ in pairs]
-        message = (
-            f"looks like {named[0]} ({bits} of {HASH_BITS} bits differ){_and_more(len(pairs) - 1, at_least=NAMED)}"
-        )
-        evidence = {
+        message = f"looks like {named[0]}{_told(how)}{_and_more(len(pairs) - 1, at_least=NAMED)}"
+        evidence = _found_by(how) | {
             "other": named[0],
-            "bits": bits,
             "others": named,
             "labels": [samples.label[row] for row, _ in pairs],
-            "group": samples.key[keep],
+            "kept": samples.key[keep],
         }
         for row in samples.of(content):
             places = {"split": samples.split[row], "other_split": samples.split[other]}
-            yield _finding("SL202", samples, row, 1 - bits / HASH_BITS, message, evidence | places)
+            yield _finding("SL202", samples, row, how.closeness, message, evidence | places)
 
 
 def leaks(samples: Samples, looks: Looks | None) -> Iterator[Finding]:
@@ -126,36 +124,57 @@ def leaks(samples: Samples, looks: Looks | None) -> Iterator[Finding]:
             continue
         content = int(samples.content[row])
         exact = samples.elsewhere(content, split)
-        near: list[tuple[int, int]] = []
+        near: list[tuple[int, Near]] = []
         if looks is not None and (picture := looks.of(content)) >= 0:
             seen = islice(_samples_of(samples, looks, looks.near.near(picture, across=True)), SCANNED)
-            near = list(islice(((r, bits) for r, bits in seen if samples.split[r] not in {"", split}), NAMED))
-        pairs = [*((other, 0) for other in exact), *near][:NAMED]
+            near = list(islice(((r, how) for r, how in seen if samples.split[r] not in {"", split}), NAMED))
+        pairs = [*((other, SAME_HASHES) for other in exact), *near][:NAMED]
         if pairs:
             yield _leak(samples, row, pairs, len(exact))
 
 
-def _leak(samples: Samples, row: int, pairs: list[tuple[int, int]], exact: int) -> Finding:
-    other, bits = pairs[0]
-    how = "same bytes as" if exact else "looks like"
-    differ = "" if exact else f" ({bits} of {HASH_BITS} bits differ)"
+def _leak(samples: Samples, row: int, pairs: list[tuple[int, Near]], exact: int) -> Finding:
+    other, how = pairs[0]
+    said = "same bytes as" if exact else "looks like"
     split, other_split = samples.split[row], samples.split[other]
-    message = f"in split {split}, but {how} {samples.key[other]} in split {other_split}{differ}"
-    evidence = {
+    message = f"in split {split}, but {said} {samples.key[other]} in split {other_split}{'' if exact else _told(how)}"
+    evidence = _found_by(how) | {
         "other": samples.key[other],
-        "bits": bits,
         "exact": bool(exact),
         "others": [samples.key[r] for r, _ in pairs],
         "split": split,
         "other_split": other_split,
     }
-    return _finding("SL203", samples, row, 1 - bits / HASH_BITS, message, evidence)
+    return _finding("SL203", samples, row, how.closeness, message, evidence)
 
 
-def _samples_of(samples: Samples, looks: Looks, pictures: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
-    for picture, bits in pictures:
+def _found_by(how: Near) -> dict[str, object]:
+    """What the pair was found by; what nobody looked at is left out."""
+    found: dict[str, object] = {"bits": how.bits}
+    if how.mirrored:
+        found["mirrored"] = True
+    if how.cosine is not None:
+        found["cosine"] = round(how.cosine, 4)
+    if how.match is not None:
+        found["match"] = round(how.match, 4)
+    return found
+
+
+def _told(how: Near) -> str:
+    """How near, in brackets.
+
+    >>> _told(Near(3)), _told(Near(20, mirrored=True, cosine=0.8, match=0.951))
+    (' (3 of 64 bits differ)', ' (mirrored; pixels match by 0.95)')
+    """
+    bits = f"{how.bits} of {HASH_BITS} bits differ"
+    near = bits if how.match is None else f"pixels match by {how.match:.2f}"
+    return f" (mirrored; {near})" if how.mirrored else f" ({near})"
+
+
+def _samples_of(samples: Samples, looks: Looks, pictures: Iterable[tuple[int, Near]]) -> Iterator[tuple[int, Near]]:
+    for picture, how in pictures:
         for row in samples.of(int(looks.content[picture])):
-            yield row, bits
+            yield row, how
 
 
 def _and_more(n: int, at_least: int = 0) -> str:

@@ -6,8 +6,6 @@ m blocks; hashes that differ in r bits agree on at least m - r of the blocks, so
 blocks brings every near pair together.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import combinations, pairwise
 from math import comb
 from typing import NamedTuple
@@ -15,89 +13,57 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-Ints = npt.NDArray[np.int64]
-Hashes = npt.NDArray[np.uint64]
-Flags = npt.NDArray[np.bool_]
+from secondlook.pipeline.audit.groups import HASH_BITS, Flags, Ints, NearDuplicates, Pairs, grouped
 
-HASH_BITS = 64
+Hashes = npt.NDArray[np.uint64]
+
 CROWD = 256  # hashes with equal blocks up to which all pairs are looked at
 BLOCK = 64  # hashes of a crowd that are compared with all of it at once
 KEPT = 16  # near hashes of one that a crowd keeps: enough to show, and n copies never make n² pairs
 
 
-class Pairs(NamedTuple):
-    """Near pairs: `first` < `second` (p,), and `bits` (p,), how many bits of their pHash differ."""
-
-    first: Ints
-    second: Ints
-    bits: Ints
-
-
-@dataclass(frozen=True)
-class NearDuplicates:
-    """Which of n pictures look the same.
-
-    Pictures with equal hashes and equal side are one `look`: `look` (n,) numbers them in the order of their first
-    picture, and `pairs` are near pairs of looks. `kept` (n,) is the picture to keep instead of this one: itself, or
-    one that it is near to. Every picture that has a near one has a pair here, and one across sides where there is such;
-    but in crowds of more than CROWD hashes not every pair is listed.
-    """
+class NearHashes(NamedTuple):
+    """Looks of n pictures, those with equal hashes and equal side: `look` (n,), `first` (L,) picture of each; their pairs."""
 
     look: Ints
-    kept: Ints
+    first: Ints
     pairs: Pairs
-    _members: tuple[Ints, Ints]  # pictures by look, and where each look starts among them
-    _near: tuple[Ints, Ints, Ints]  # both directions of the pairs by look: starts, the other look, bits
-    _sides: Ints  # side of each look
-    _apart: Flags
-
-    def near(self, picture: int, *, across: bool = False) -> Iterator[tuple[int, int]]:
-        """The other pictures that are near this one, as (picture, bits), nearest first; only those across sides."""
-        look = int(self.look[picture])
-        side = self._sides[look]
-        if not across or self._apart[side, side]:
-            for other in self._pictures(look):
-                if other != picture:
-                    yield other, 0
-        starts, others, bits = self._near
-        for at in range(starts[look], starts[look + 1]):
-            if not across or self._apart[side, self._sides[others[at]]]:
-                for other in self._pictures(int(others[at])):
-                    yield other, int(bits[at])
-
-    def having_near(self) -> Ints:
-        """The pictures that have a near one, in order."""
-        shared = np.diff(self._members[1]) > 1
-        shared[np.concatenate([self.pairs.first, self.pairs.second])] = True
-        return np.flatnonzero(shared[self.look])
-
-    def _pictures(self, look: int) -> list[int]:
-        pictures, starts = self._members
-        return pictures[starts[look] : starts[look + 1]].tolist()  # type: ignore[no-any-return]
 
 
 def near_duplicates(
     phash: Ints, dhash: Ints, *, bits: int, confirm_bits: int, sides: Ints | None = None, apart: Flags | None = None
 ) -> NearDuplicates:
-    """Find the pictures that look the same.
+    """Find the pictures that look the same, by their hashes alone.
 
     `phash`, `dhash`: (n,) 64-bit hashes as signed integers, of pictures with enough information to have a hash.
     `sides`: (n,) which side a picture is on, such as a code of its splits; `apart`: (S, S) symmetric, whether two sides
     are different splits. Near pairs across sides are then found even in crowds. The order of the pictures decides which
     one of a group is kept.
     """
-    n = len(phash)
-    sides = np.zeros(n, np.int64) if sides is None else sides
+    sides = np.zeros(len(phash), np.int64) if sides is None else sides
     apart = np.zeros((int(sides.max(initial=0)) + 1,) * 2, np.bool_) if apart is None else apart
-    first, look = _looks(phash, dhash, sides)
-    search = _Search(
-        phash[first].view(np.uint64), dhash[first].view(np.uint64), sides[first], apart, bits, confirm_bits
-    )
-    pairs = search.run()
-    starts = np.concatenate([[0], np.cumsum(np.bincount(look, minlength=len(first)))]).astype(np.int64)
-    near = _by_look(pairs, len(first))
-    kept = first[_stars(near[0], near[1])][look]
-    return NearDuplicates(look, kept, pairs, (np.argsort(look, kind="stable"), starts), near, sides[first], apart)
+    look, first, pairs = near_hashes((phash, dhash), None, bits, confirm_bits, sides, apart)
+    return grouped(look, first, pairs, sides[first], apart)
+
+
+def near_hashes(
+    hashes: tuple[Ints, Ints],
+    mirrored: tuple[Ints, Ints] | None,
+    bits: int,
+    confirm_bits: int,
+    sides: Ints,
+    apart: Flags,
+) -> NearHashes:
+    """Near pairs by pHash and dHash, each (n,); with the `mirrored` pictures' hashes, also of one with another's mirror image."""
+    first, look = _looks(*hashes, sides)
+    words = [column[first].view(np.uint64) for column in hashes]
+    if mirrored is not None:
+        words = [
+            np.concatenate([word, turned[first].view(np.uint64)]) for word, turned in zip(words, mirrored, strict=True)
+        ]
+    of_each = np.tile(sides[first], 1 if mirrored is None else 2)
+    pairs = _Search(words[0], words[1], of_each, apart, bits, confirm_bits, len(first)).run()
+    return NearHashes(look, first, pairs)
 
 
 def _looks(*columns: Ints) -> tuple[Ints, Ints]:
@@ -117,27 +83,6 @@ def _looks(*columns: Ints) -> tuple[Ints, Ints]:
     return np.sort(first).astype(np.int64), look
 
 
-def _by_look(pairs: Pairs, n: int) -> tuple[Ints, Ints, Ints]:
-    one, other = np.concatenate([pairs.first, pairs.second]), np.concatenate([pairs.second, pairs.first])
-    bits = np.concatenate([pairs.bits, pairs.bits])
-    order = np.lexsort((other, bits, one))
-    starts = np.concatenate([[0], np.cumsum(np.bincount(one, minlength=n))]).astype(np.int64)
-    return starts, other[order], bits[order]
-
-
-def _stars(starts: Ints, others: Ints) -> Ints:
-    """Each look's kept one: in order, who is not taken yet is kept and takes all that are near and not taken yet."""
-    kept = np.full(len(starts) - 1, -1, np.int64)
-    for one in np.flatnonzero(np.diff(starts)).tolist():
-        if kept[one] < 0:
-            near = others[starts[one] : starts[one + 1]]
-            kept[one] = one
-            kept[near[kept[near] < 0]] = one
-    alone = kept < 0
-    kept[alone] = np.flatnonzero(alone)
-    return kept
-
-
 def block_masks(bits: int, blocks: int) -> list[int]:
     """Masks of all choices of `blocks - bits` of the blocks: hashes within `bits` bits agree under at least one.
 
@@ -150,11 +95,16 @@ def block_masks(bits: int, blocks: int) -> list[int]:
 
 
 class _Search:
-    """One search over distinct looks; it remembers who has a near one already, so that crowds cost little."""
+    """One search over distinct looks; it remembers who has a near one already, so that crowds cost little.
 
-    def __init__(self, phash: Hashes, dhash: Hashes, sides: Ints, apart: Flags, bits: int, confirm_bits: int) -> None:
+    Hashes beyond the first `n_looks` are those of the looks' mirror images, in the same order.
+    """
+
+    def __init__(
+        self, phash: Hashes, dhash: Hashes, sides: Ints, apart: Flags, bits: int, confirm_bits: int, n_looks: int
+    ) -> None:
         self.phash, self.dhash, self.sides, self.apart = phash, dhash, sides, apart
-        self.bits, self.confirm_bits = bits, confirm_bits
+        self.bits, self.confirm_bits, self.n_looks = bits, confirm_bits, n_looks
         self.has_near = np.zeros(len(phash), np.bool_)
         self.has_across = np.zeros(len(phash), np.bool_)
         self.found: list[Ints] = [np.empty(0, np.int64)]  # pairs as first * n + second
@@ -172,9 +122,20 @@ class _Search:
             for start, stop in zip(starts[crowded].tolist(), stops[crowded].tolist(), strict=True):
                 self._crowd(np.sort(order[start:stop]))
             self.found = [np.unique(np.concatenate(self.found))]
-        first, second = np.divmod(self.found[0], max(n, 1))
-        differ = np.bitwise_count(self.phash[first] ^ self.phash[second]).astype(np.int64)
-        return Pairs(first, second, differ)
+        return self._pairs(*np.divmod(self.found[0], max(n, 1)))
+
+    def _pairs(self, one: Ints, other: Ints) -> Pairs:
+        """Pairs of looks, each once: as they are, where they are near so, else mirrored."""
+        mirrored = other >= self.n_looks
+        looks = other % max(self.n_looks, 1)
+        first, second = np.minimum(one, looks), np.maximum(one, looks)
+        differ = np.bitwise_count(self.phash[one] ^ self.phash[other]).astype(np.int64)
+        order = np.lexsort((differ, mirrored, second, first))
+        new = np.ones(len(order), np.bool_)
+        new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
+        chosen = order[new]
+        unknown = np.full(len(chosen), np.nan, np.float32)
+        return Pairs(first[chosen], second[chosen], differ[chosen], mirrored[chosen], unknown, unknown)
 
     def _masks(self) -> list[int]:
         """The masks that cost least on these hashes: few sorts, or few hashes that agree by chance."""
@@ -210,6 +171,8 @@ class _Search:
 
     def _close(self, one: Ints, other: Ints) -> Flags:
         close = np.bitwise_count(self.phash[one] ^ self.phash[other]) <= self.bits
+        if self.n_looks < len(self.phash):  # two mirror images say what their looks say, and one's own says nothing
+            close &= ((one < self.n_looks) | (other < self.n_looks)) & (one % self.n_looks != other % self.n_looks)
         if close.any():
             at = np.nonzero(close)
             one, other = (np.broadcast_to(side, close.shape)[at] for side in (one, other))

@@ -1,4 +1,10 @@
-"""Nearest neighbors in an embedding by cosine similarity: what copies, outliers and local label checks are made of."""
+"""Nearest neighbors in an embedding by cosine similarity: what copies, outliers and local label checks are made of.
+
+Few vectors are compared all with all. For many, faiss (MIT) cuts space into cells around centroids (an inverted file:
+Jégou, Douze, Schmid 2011, "Product quantization for nearest neighbor search") and looks into the cells nearest to each
+vector: it may miss a neighbor that is far away, hardly ever one that is as near as a copy. docs/results/neighbors.md
+says how often.
+"""
 
 from typing import NamedTuple
 
@@ -8,6 +14,10 @@ import numpy.typing as npt
 Vectors = npt.NDArray[np.float32]
 
 BLOCK_CELLS = 2**24  # similarities that are held at once: 64 MB
+EXACT = 20_000  # vectors up to which all are compared with all
+PROBES = 24  # cells that are looked into for each vector
+SAMPLED = 64  # vectors of each cell that its centroid is learned from
+SEED = 7
 
 
 class Neighbors(NamedTuple):
@@ -22,8 +32,11 @@ class Neighbors(NamedTuple):
     similarity: npt.NDArray[np.float32]
 
 
-def neighbors(vectors: npt.NDArray[np.floating], k: int) -> Neighbors:
-    """The k nearest others of each row of `vectors` (n, D) by cosine similarity; the same input gives the same output."""
+def neighbors(vectors: npt.NDArray[np.floating], k: int, *, exact: int = EXACT) -> Neighbors:
+    """The k nearest others of each row of `vectors` (n, D) by cosine similarity; the same input gives the same output.
+
+    Up to `exact` rows they are the nearest; beyond, nearly all of them are.
+    """
     assert vectors.ndim == 2, vectors.shape
     assert k >= 1, k
     n = len(vectors)
@@ -31,8 +44,9 @@ def neighbors(vectors: npt.NDArray[np.floating], k: int) -> Neighbors:
     rows = np.flatnonzero(usable)
     found = Neighbors(np.full((n, k), -1, np.int64), np.full((n, k), np.nan, np.float32))
     if len(rows) > 1:
-        near, similarity = _exact(unit[rows] if len(rows) < n else unit, min(k, len(rows) - 1))
-        found.ids[rows, : near.shape[1]] = rows[near]
+        search = _exact if len(rows) <= exact else _by_cells
+        near, similarity = search(unit[rows] if len(rows) < n else unit, min(k, len(rows) - 1))
+        found.ids[rows, : near.shape[1]] = np.where(near >= 0, rows[near], -1)
         found.similarity[rows, : near.shape[1]] = similarity
     return found
 
@@ -61,4 +75,26 @@ def _exact(unit: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
         order = np.lexsort((nearest, -values))
         ids[block] = np.take_along_axis(nearest, order, axis=1)
         similarity[block] = np.take_along_axis(values, order, axis=1)
+    return ids, np.clip(similarity, -1.0, 1.0, out=similarity)
+
+
+def _by_cells(unit: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
+    """With an index of cells; a row that has fewer than k others in its cells has -1 and NaN in the end."""
+    import faiss  # noqa: PLC0415 — 70 MB that only large datasets need
+
+    n, dims = unit.shape
+    cells = max(1, 4 * int(np.sqrt(n)))
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dims), dims, cells, faiss.METRIC_INNER_PRODUCT)
+    index.cp.seed, index.cp.niter, index.cp.max_points_per_centroid = SEED, 10, SAMPLED
+    index.cp.spherical = True
+    rng = np.random.default_rng(SEED)
+    index.train(unit[np.sort(rng.choice(n, min(n, SAMPLED * cells), replace=False))])
+    index.add(unit)
+    index.nprobe = PROBES
+    similarity, ids = index.search(unit, k + 1)
+    # A vector is its own nearest, save where k + 1 others are equal to it: then one of those gives way.
+    own = ids == np.arange(n)[:, None]
+    own[~own.any(axis=1), -1] = True
+    ids, similarity = ids[~own].reshape(n, k), similarity[~own].reshape(n, k)
+    similarity[ids < 0] = np.nan
     return ids, np.clip(similarity, -1.0, 1.0, out=similarity)

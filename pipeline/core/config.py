@@ -177,6 +177,15 @@ class LintSettings(Checked):
         low=0,
         high=64,
     )
+    near_match: float = setting(
+        0.84,
+        "SL202, SL203: … and their pixels correlate at least this far where both are laid over one another",
+        low=0.0,
+        high=0.99,
+    )
+    near_match_mirrored: float = setting(
+        0.91, "SL202, SL203: the same where one of them has to be mirrored for it", low=0.0, high=0.99
+    )
     dark: float = setting(0.20, "SL302: 99 of 100 pixels are darker than this, of 0 to 1", low=0.0, high=1.0)
     bright: float = setting(0.75, "SL303: 99 of 100 pixels are brighter than this, of 0 to 1", low=0.0, high=1.0)
     blur: float = setting(
@@ -234,6 +243,10 @@ class ReviewSettings(Checked):
     )
     min_probability: float = setting(
         0.6, "a decision is taken where the consensus is at least this probable", low=0.5, high=1.0
+    )
+    experts: str = setting(
+        "",
+        "people, by the names of their answers and with commas between, whose single answer adjudicates a label in an audit",
     )
 
 

@@ -18,6 +18,7 @@ SMALL_PX = 32
 _LOW_DCT = np.cos(np.pi * (2 * np.arange(SMALL_PX) + 1) * np.arange(8)[:, None] / (2 * SMALL_PX)).astype(np.float32)
 # Mirroring a picture negates the odd columns of its DCT, and so flips their bits.
 _ODD_COLUMNS = np.int64(0x5555555555555555)
+_BACKWARDS = np.packbits(np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)[:, ::-1], axis=1)[:, 0]
 
 
 def _packed(bits: npt.NDArray[np.bool_]) -> int:
@@ -65,3 +66,9 @@ def hamming(one: "npt.NDArray[Any] | int", other: "npt.NDArray[Any] | int") -> n
 def mirrored(phashes: Hashes) -> Hashes:
     """About the pHashes of the pictures seen in a mirror (left and right swapped); some bits at the median may differ."""
     return np.bitwise_xor(np.asarray(phashes, np.int64), _ODD_COLUMNS)
+
+
+def mirrored_dhash(dhashes: Hashes) -> Hashes:
+    """About the dHashes of the pictures seen in a mirror: each row backwards, brighter for darker; ties may differ."""
+    rows = np.ascontiguousarray(dhashes, np.int64).view(np.uint8)
+    return (~_BACKWARDS[rows]).view(np.int64)

@@ -33,7 +33,7 @@ def test_each_of_three_copies_is_named_with_the_other_two() -> None:
         exact_duplicates(samples(("a", "", None, 0), ("b", "", "cat", 0), ("c", "", "cat", 0), ("d", "", None, 1)))
     )
     assert [f.subject for f in found] == ["A", "B", "C"]
-    assert found[1].evidence == {"others": ["a", "c"], "labels": [None, "cat"], "copies": 3}
+    assert found[1].evidence == {"others": ["a", "c"], "labels": [None, "cat"], "copies": 3, "kept": "a"}
     assert found[1].message == "same bytes as a and 1 more"
     assert found[1].score == 1 - 1 / 3
 
@@ -52,10 +52,10 @@ def test_near_copies_name_each_other_with_their_distance_and_the_one_to_keep() -
     rows = samples(("a", "", "cat", 0), ("b", "", "dog", 1), ("c", "", None, 2))
     found = {f.key: f for f in near_duplicates_of(rows, looks([0, 0b11, 0b1111], [set()] * 3))}
     assert found["b"].evidence == {
-        "other": "a", "bits": 2, "others": ["a", "c"], "labels": ["cat", None], "group": "a", "split": "", "other_split": "",
+        "other": "a", "bits": 2, "others": ["a", "c"], "labels": ["cat", None], "kept": "a", "split": "", "other_split": "",
     }  # fmt: skip
     assert found["a"].message == "looks like b (2 of 64 bits differ)"
-    assert found["c"].evidence["group"] == "c"
+    assert found["c"].evidence["kept"] == "c"
 
 
 def test_equal_bytes_are_no_near_copies() -> None:

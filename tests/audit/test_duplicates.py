@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.pipeline.audit import duplicates
-from secondlook.pipeline.audit.duplicates import NearDuplicates, block_masks, near_duplicates
+from secondlook.pipeline.audit.duplicates import block_masks, near_duplicates, near_hashes
+from secondlook.pipeline.audit.groups import NearDuplicates
 
 Ints = npt.NDArray[np.int64]
 WORD = 2**64 - 1
@@ -30,7 +31,11 @@ def slow(phash: Ints, dhash: Ints, bits: int, confirm_bits: int) -> dict[tuple[i
 
 
 def listed(near: NearDuplicates, *, across: bool = False) -> dict[tuple[int, int], int]:
-    return {(min(i, j), max(i, j)): bits for i in range(len(near.look)) for j, bits in near.near(i, across=across)}
+    return {(min(i, j), max(i, j)): how.bits for i in range(len(near.look)) for j, how in near.near(i, across=across)}
+
+
+def distances(near: NearDuplicates, picture: int) -> list[tuple[int, int]]:
+    return [(other, how.bits) for other, how in near.near(picture)]
 
 
 def flipped(word: int, n: int, rng: np.random.Generator) -> int:
@@ -68,7 +73,7 @@ def test_masks_find_what_the_definition_finds(bits: int) -> None:
     phash, dhash = family(rng, 200, 4)
     both = (np.concatenate([far, phash]), np.concatenate([far, dhash]))
     search = duplicates._Search(
-        both[0].view(np.uint64), both[1].view(np.uint64), np.zeros(20_200, int), np.zeros((1, 1), bool), bits, 8
+        both[0].view(np.uint64), both[1].view(np.uint64), np.zeros(20_200, int), np.zeros((1, 1), bool), bits, 8, 20_200
     )
     assert len(search._masks()) > 1 or bits == 0
     found = {(i - 20_000, j - 20_000) for i, j in listed(near_duplicates(*both, bits=bits, confirm_bits=8))}
@@ -87,9 +92,9 @@ def test_groups_are_not_chains() -> None:
     """A near B and B near C, A far from C: each is told of its own neighbours, and nobody is taken by a far one."""
     a, b, c = 0, 0b1111, 0b11111111
     near = near_duplicates(signed([a, b, c]), signed([0, 0, 0]), bits=4, confirm_bits=0)
-    assert list(near.near(0)) == [(1, 4)]
-    assert list(near.near(1)) == [(0, 4), (2, 4)]
-    assert list(near.near(2)) == [(1, 4)]
+    assert distances(near, 0) == [(1, 4)]
+    assert distances(near, 1) == [(0, 4), (2, 4)]
+    assert distances(near, 2) == [(1, 4)]
     assert near.kept.tolist() == [0, 0, 2]
 
 
@@ -109,7 +114,7 @@ def test_every_picture_is_near_the_one_that_is_kept_and_kept_ones_are_not_near_e
 
 def test_nearest_come_first() -> None:
     near = near_duplicates(signed([0, 0b111, 0b1, 0]), signed([0] * 4), bits=3, confirm_bits=0)
-    assert list(near.near(0)) == [(3, 0), (2, 1), (1, 3)]
+    assert distances(near, 0) == [(3, 0), (2, 1), (1, 3)]
     assert near.having_near().tolist() == [0, 1, 2, 3]
 
 
@@ -170,3 +175,42 @@ def test_fifty_thousand_that_look_alike_do_not_make_a_billion_pairs(kind: str) -
     assert len(near.having_near()) == n
     assert all(next(near.near(picture, across=True), None) for picture in range(0, n, 997))
     assert time.monotonic() - start < 30  # 1.25 billion pairs would take minutes
+
+
+@pytest.mark.parametrize("crowd", [0, 256])
+@given(seed=st.integers(0, 2**32), n=st.integers(0, 60))
+def test_mirror_images_are_found_as_the_definition_finds_them(crowd: int, seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    phash, dhash = family(rng, n, 5)
+    if n > 3:
+        phash[1], dhash[1] = ~phash[0], ~dhash[0]
+    none = np.zeros(n, np.int64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(duplicates, "CROWD", crowd)
+        patch.setattr(duplicates, "KEPT", 100)
+        # Here a mirror image has all bits turned.
+        found = near_hashes((phash, dhash), (~phash, ~dhash), 5, 8, none, np.zeros((1, 1), np.bool_))
+    looks = [(int(phash[at]), int(dhash[at])) for at in found.first]
+    direct = {
+        (i, j): (differ(a[0], b[0]), False)
+        for i, a in enumerate(looks)
+        for j, b in enumerate(looks[i + 1 :], i + 1)
+        if differ(a[0], b[0]) <= 5 and differ(a[1], b[1]) <= 8
+    }
+    turned = {
+        (i, j): (differ(a[0], ~b[0]), True)
+        for i, a in enumerate(looks)
+        for j, b in enumerate(looks[i + 1 :], i + 1)
+        if differ(a[0], ~b[0]) <= 5 and differ(a[1], ~b[1]) <= 8
+    }
+    p = found.pairs
+    listed = {
+        (a, b): (d, m)
+        for a, b, d, m in zip(p.first.tolist(), p.second.tolist(), p.bits.tolist(), p.mirrored.tolist(), strict=True)
+    }
+    expected = turned | direct
+    if crowd:
+        assert listed == expected
+    else:  # crowds don't list every pair, but everyone who has one
+        assert listed.keys() <= expected.keys()
+        assert {look for pair in listed for look in pair} == {look for pair in expected for look in pair}

@@ -1,0 +1,59 @@
+"""SL202, SL203: pairs that may be copies, proposed by hashes and by an embedding, for the pixels to decide on."""
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.pipeline.audit.groups import Flags, Ints, Pairs, Reals
+
+NEIGHBORS = 20  # of each picture in the embedding that are looked at
+# The more alike two embeddings are, the more bits of their hashes may differ. Chosen on half of the known leaks of
+# CIFAR-10 so that 99 of 100 real copies stay: docs/results/leaks.md.
+BITS_PER_COSINE = 48
+MOST_BITS = 26  # unlike pictures differ in 32 on average
+
+
+def likely(cosine: Reals, bits: Ints) -> Flags:
+    """Whether pairs with this cosine of their whitened embeddings and this many differing bits are worth a look, (p,)."""
+    return (bits <= MOST_BITS) & (bits <= BITS_PER_COSINE * cosine)  # type: ignore[no-any-return]
+
+
+def bits_between(phash: Ints, mirrored: Ints, one: Ints, other: Ints) -> tuple[Ints, Flags]:
+    """Bits in which the hashes of pairs of pictures differ, one of them mirrored where that is nearer: (bits, mirrored)."""
+    direct, turned = (
+        np.bitwise_count(hashes[one].view(np.uint64) ^ phash[other].view(np.uint64)).astype(np.int64)
+        for hashes in (phash, mirrored)
+    )
+    return np.minimum(direct, turned), turned < direct
+
+
+def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, mirrored: Flags) -> Pairs:
+    """Each pair of looks once: those by hash, with their cosine where it is known, and those that only an embedding says."""
+    apart = one != other
+    first, second = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+    unknown = np.full(len(first), np.nan, np.float32)
+    embedded = Pairs(first, second, bits[apart], mirrored[apart], cosine[apart].astype(np.float32), unknown)
+    every = Pairs(*(np.concatenate(columns) for columns in zip(by_hash, embedded, strict=True)))
+    order = np.lexsort((np.arange(len(every.first)), every.second, every.first))
+    every = every.chosen(order)
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (np.diff(every.first) != 0) | (np.diff(every.second) != 0)
+    number = np.cumsum(new) - 1
+    best = np.full(int(new.sum()), -np.inf, np.float32)
+    np.maximum.at(best, number, np.nan_to_num(every.cosine, nan=-np.inf))
+    return every.chosen(new)._replace(cosine=np.where(np.isinf(best), np.nan, best).astype(np.float32))
+
+
+def decided(
+    pairs: Pairs, match: Reals, mirrored: npt.NDArray[np.bool_], compared: Flags, least: float, least_mirrored: float
+) -> Pairs:
+    """The pairs that are near: those whose pixels match well enough, and of those that could not be `compared`, hashes'.
+
+    A mirrored match has to be better: pictures have twice as many chances to fit that way, and few are mirrored copies.
+    """
+    enough = np.where(mirrored, match >= least_mirrored, match >= least)
+    alone = ~compared & np.isnan(pairs.cosine)
+    seen = pairs._replace(
+        match=np.where(compared, match, np.nan).astype(np.float32),
+        mirrored=np.where(compared, mirrored, pairs.mirrored),
+    )
+    return seen.chosen((compared & enough) | alone)
