@@ -20,10 +20,12 @@ Reals = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 GROUPS = 32  # bins of a property after merging
+RARE = 5  # pictures: a value that fewer have is merged with other rare ones, so that ids say nothing
 DRAWS = 1999  # random tables: the smallest p is 1 / 2000
 CELLS = 2**22  # of random tables that are held at once
 SEED = 7
 NAMED = 3  # values or further properties that a message names
+LONGEST = 60  # letters of a value that are shown
 
 
 @dataclass(frozen=True)
@@ -107,21 +109,23 @@ def against_chance(counts: Ints, rng: np.random.Generator, *, ordered: bool, dra
 
 
 def merged(table: Property) -> Property:
-    """The same with at most GROUPS bins: neighbors of ordered ones together, rare values of others as one.
+    """The same with at most GROUPS bins: neighbors of ordered ones together, rare values of others as "another".
 
     Bins are merged by how many pictures they hold, whatever their classes: so the test stays what it is.
     """
     total = table.counts.sum(axis=0)
-    if len(total) <= GROUPS:
-        return table
     if table.ordered:
         group = ((total.cumsum() - total / 2) * GROUPS // max(int(total.sum()), 1)).astype(np.int64)
         first = np.flatnonzero(np.diff(group, prepend=-1))
         return Property(table.name, np.add.reduceat(table.counts, first, axis=1), tuple(table.values[i] for i in first))
-    order = np.argsort(-total, kind="stable")
-    kept, rare = np.sort(order[: GROUPS - 1]), order[GROUPS - 1 :]
-    counts = np.column_stack([table.counts[:, kept], table.counts[:, rare].sum(axis=1)])
-    return Property(table.name, counts, (*(str(table.values[i]) for i in kept), "another"))
+    order = np.argsort(-total, kind="stable")[: GROUPS - 1]
+    kept = np.sort(order[total[order] >= RARE])
+    rare = np.setdiff1d(np.arange(len(total)), kept)
+    values = tuple(str(table.values[i]) for i in kept)
+    counts = table.counts[:, kept]
+    if len(rare):
+        counts, values = np.column_stack([counts, table.counts[:, rare].sum(axis=1)]), (*values, "another")
+    return Property(table.name, counts, values)
 
 
 def giveaways(
@@ -173,7 +177,7 @@ def _words(table: Property, chosen: Flags) -> str:
     if not table.ordered:
         named = [str(table.values[i]) for i in places]
         named.sort(key=lambda value: -int(table.counts[:, table.values.index(value)].sum()))
-        return " or ".join(named[:NAMED]) + (" …" if len(named) > NAMED else "")
+        return " or ".join(value[:LONGEST] for value in named[:NAMED]) + (" …" if len(named) > NAMED else "")
     low = MEASURES[table.name].low
     edges = [*table.values[1:], None]
     runs = np.split(np.array(places), np.flatnonzero(np.diff(places) > 1) + 1)

@@ -55,4 +55,30 @@ RULES = (
             "compared by label here."
         ),
     ),
+    Rule(
+        code="SL104",
+        name="annotators disagree",
+        what="People who were asked what the picture shows gave different answers.",
+        why="Where people differ, the picture or the definition of the classes is unclear, and any single label hides it.",
+        how=(
+            "Current answers, one a person and content, of all batches: a deleted answer and one whose decision was reverted "
+            "don't count. Disagreement is 1 minus the share of pairs of people who gave one answer. `unsure` agrees with "
+            "nobody, another `unsure` included; two who say `bad picture`, or two who say `none of these`, agree. From two answers that "
+            "is 0 or 1, so the score draws it towards the mean of all answered pictures, which counts as much as four further "
+            "answers: it estimates how often two further people would disagree. Flagged from `disagreement` up. The evidence "
+            "counts every answer and names the class that most people named, if one leads."
+        ),
+        todo=(
+            "Look at it beside its classes' definition. Write down what decides such cases, ask one more person, or drop "
+            "what nobody can tell. `secondlook commit` takes the consensus where it is sure enough."
+        ),
+        source="Gini 1912, Simpson 1949 (unbiased share of pairs); drawn towards the mean, CIFAR-10H (Peterson et al. 2019)",
+        limits=(
+            "People who make the same mistake agree, and nothing shows. Few answers tell little: on CIFAR-10H (5,000 pictures not "
+            "used to choose the four answers, 51 people each, of whom 2, 3, 5 or 10 were drawn), flagged pictures were really disputed "
+            "(two further people differ on at least 0.2 of occasions) in 54, 53, 52 and 78 of 100 cases against 12 overall, "
+            "and 36, 49, 67 and 63 of 100 disputed ones were found."
+        ),
+        thresholds=("disagreement",),
+    ),
 )
