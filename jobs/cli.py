@@ -56,7 +56,15 @@ VERBS: dict[str, dict[str, Verb]] = {
         "diff": Verb("history.history", "diff", "Labels that differ between two versions."),
         "blame": Verb("history.history", "blame", "Everything that happened to one image's label."),
         "revert": Verb("history.history", "revert", "Take a batch's decisions back."),
+    },
+    "The class list": {
         "classes list": Verb("history.classes", "list_classes", "The classes, and how many images bear each."),
+        "classes merge": Verb("history.class_changes", "merge", "Make two classes one."),
+        "classes rename": Verb("history.class_changes", "rename", "Give a class another name."),
+        "classes split": Verb("history.class_changes", "split", "Make a class several; its images go to review."),
+        "classes retire": Verb("history.class_changes", "retire", "Give a class up; its images stay, without a label."),
+        "classes sign-off": Verb("history.class_changes", "sign_off", "Let a class be used that SL501 stopped."),
+        "classes synonyms": Verb("history.class_changes", "synonyms", "Say what else a class is called."),
     },
     "Without a lake": {
         "label-issues": Verb(

@@ -36,12 +36,17 @@ def cleaned(name: str) -> str:
     return text
 
 
+def _classes(listed: ClassList, borne: Collection[str]) -> set[str]:
+    """The classes of the list, and names that labels bear (raw or as they read today) of which it knows nothing else."""
+    return {*listed.names, *(name for name in borne if name not in listed.fates and listed.now(name) == name)}
+
+
 def find(reference: str, listed: ClassList, borne: Collection[str], shown: Shown) -> str:
     """The class that a user names, by its name or as `#7`; raises UserError where it is none (any more).
 
-    borne: names that labels bear; those that no event speaks of are classes as well.
+    borne: names that labels bear; those that nothing happened to are classes as well.
     """
-    classes = {*listed.names, *(name for name in borne if name not in listed.numbers)}
+    classes = _classes(listed, borne)
     if reference in classes:
         return reference
     numbers = {f"#{number}": name for name, number in listed.numbers.items()}
@@ -69,7 +74,7 @@ def told(event: ClassEvent, shown: Shown) -> str:
 
 def check(event: ClassEvent, listed: ClassList, borne: Collection[str], shown: Shown) -> None:
     """Raises UserError where an event makes no sense on this list; `borne`: names that labels bear."""
-    classes = {*listed.names, *(name for name in borne if name not in listed.numbers)}
+    classes = _classes(listed, borne)
     if event.event == MERGED and event.into == event.name:
         raise UserError(f"{shown(event.name)} can't be merged into itself")
     if event.event == RETIRED and len(classes) == 1:

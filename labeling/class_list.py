@@ -177,6 +177,26 @@ class _Folding:
         self._know(event.names)
 
 
+def steps(events: Sequence[ClassEvent]) -> list[tuple[ClassEvent, ClassList]]:
+    """Each event that may change how labels read, with the list as it was then."""
+    return [(event, fold(events[:n])) for n, event in enumerate(events, start=1) if event.event != ADDED]
+
+
+def causes(through: Sequence[tuple[ClassEvent, ClassList]], name: str, seq: int) -> list[tuple[ClassEvent, str | None]]:
+    """What changed how a name reads that was given by the commit `seq`: each event, and the class that it read as from then on.
+
+    through: the `steps` of all events.
+    """
+    found: list[tuple[ClassEvent, str | None]] = []
+    means: str | None = name
+    for event, listed in through:
+        new = listed.now(name, seq)
+        if new != means:
+            means = new
+            found.append((event, means))
+    return found
+
+
 def follow(rows: pa.Table, new: npt.NDArray[np.int64]) -> pa.Table:
     """Predictions that were made under an older list of classes, as ones over today's.
 

@@ -11,6 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
+from secondlook.jobs.history import class_changes, class_diff
+from secondlook.jobs.lake import classes as class_lists
+from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
@@ -95,9 +98,10 @@ def log(
 def run_diff(lake: Lake, old: str | int, new: str | int) -> tuple[dict[str, Any], pa.Table]:
     """What differs between the labels of two versions: a summary, and a row a sample (DIFF_COLUMNS), by key."""
     before, after = lake.at(old), lake.at(new)
-    rows = history.diff(lake.read("labels", before), lake.read("labels", after))
     newest = max(before, after, key=lambda version: version.id)
-    samples = lake.latest("samples", newest, ["sample_id", "key"])
+    classes = class_lists.read(lake, newest)
+    rows = class_diff.diff(lake, before, after, classes)
+    samples = dataset.masked_keys(lake.latest("samples", newest, ["sample_id", "key"]), classes)
     keys = (
         samples["key"]
         .combine_chunks()
@@ -123,7 +127,8 @@ def diff(
 ) -> None:
     """Labels that differ between two versions.
 
-    Each line names a picture, its label in A and in B, and where the new one comes from.
+    Each line names a picture, its label in A and in B, and where the new one comes from: a review, the source, or `classes`,
+    where its class was merged, renamed, split or retired.
 
     Example:
 
@@ -158,18 +163,18 @@ def run_blame(lake: Lake, image: str, *, as_of: str | int | None = None) -> dict
     keys = samples["key"].to_pylist()
     sample_id = Keys(keys, samples["sample_id"].to_pylist()).find(image)
     events = history.of_sample(lake.read("labels", version, where=_is(sample_id)), sample_id)
-    by_seq = _versions_by_seq(lake)
+    classes = class_lists.read(lake, version)
+    by_seq = _versions_by_seq(lake, "labels")
     position = samples["sample_id"].to_pylist().index(sample_id)
-    return {
-        "sample_id": sample_id,
-        "key": keys[position],
-        "events": [
-            {"version": by_seq.get(event.seq), "time": event.time.isoformat() if event.time else None}
-            | {name: getattr(event, name) for name in ("label", "source", "actor", "batch")}
-            | {"evidence": dict(event.evidence)}
-            for event in events
-        ],
-    }
+    told = [
+        {"version": by_seq.get(event.seq), "time": event.time.isoformat() if event.time else None}
+        | {name: getattr(event, name) for name in ("label", "source", "actor", "batch")}
+        | {"evidence": dict(event.evidence)}
+        for event in events
+    ]
+    told += class_diff.of_label(events[-1], classes, _versions_by_seq(lake, "classes")) if events else []
+    [key] = dataset.masked_keys(samples.slice(position, 1), classes)["key"].to_pylist()
+    return {"sample_id": sample_id, "key": key, "events": [class_diff.masked(one, classes) for one in told]}
 
 
 def _is(sample_id: str) -> Any:
@@ -178,12 +183,12 @@ def _is(sample_id: str) -> Any:
     return EqualTo("sample_id", sample_id)  # type: ignore[call-arg, arg-type]
 
 
-def _versions_by_seq(lake: Lake) -> dict[int, int]:
-    """Which version wrote the label events that carry a seq; those whose version has expired are not there."""
+def _versions_by_seq(lake: Lake, table: str) -> dict[int, int]:
+    """Which version wrote the events of a table that carry a seq; those whose version has expired are not there."""
     found: dict[int, int] = {}
     before: Version | None = None
     for version in lake.versions.all():
-        if version.tables.get("labels") != (before.tables.get("labels") if before else None):
+        if version.tables.get(table) != (before.tables.get(table) if before else None):
             found[version.seq] = version.id
         before = version
     return found
@@ -232,6 +237,8 @@ def _evidence_line(evidence: Mapping[str, Any]) -> str:
         parts.append(f"equal to {evidence['spread_from_key']}")
     if "reverts" in evidence:
         parts.append(f"takes back {evidence['reverts']}")
+    if "class_event" in evidence:
+        parts.append(f"{evidence['class_event']}: {evidence['reason']}")
     return f"({'; '.join(parts)})" if parts else ""
 
 
@@ -286,7 +293,16 @@ def told(summary: Mapping[str, Any]) -> str:
 
 
 def revert(
-    batch: Annotated[str, typer.Argument(help="The batch, as `secondlook review status` or `blame` names it.")],
+    batch: Annotated[
+        str,
+        typer.Argument(help="The batch, as `secondlook review status` or `blame` names it, or a change of classes."),
+    ],
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="TEXT", help="Why; a change of classes asks for it.")
+    ] = None,
+    author: Annotated[
+        str | None, typer.Option("--author", metavar="NAME", help="Who takes a change of classes back.")
+    ] = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -294,13 +310,21 @@ def revert(
     """Take a batch's decisions back.
 
     Where a decision of the batch is still the current one, the label before it comes back, as an event of its own; what a later decision changed stays, and
-    is said. A revert can be reverted too.
+    is said. A revert can be reverted too, and so can what `secondlook classes` did: `classes-12`.
 
     Example:
 
         secondlook revert batch-12
     """
-    summary = run_revert(Lake.open(read_settings(settings, lake).lake), batch)
+    opened = Lake.open(read_settings(settings, lake).lake)
+    if any(event.batch == batch for event in class_lists.read(opened, opened.at()).events):
+        _revert_classes(opened, batch, reason, author, as_json=json)
+        return
+    if reason is not None or author is not None:
+        raise UserError(
+            "--reason and --author are kept with changes of classes only, such as classes-12; leave them out"
+        )
+    summary = run_revert(opened, batch)
 
     def lines() -> None:
         out().print(told(summary), markup=False)
@@ -308,3 +332,9 @@ def revert(
             out().print(f"  kept: {printable(key)}", markup=False)
 
     finish(summary, as_json=json, lines=lines)
+
+
+def _revert_classes(lake: Lake, batch: str, reason: str | None, author: str | None, *, as_json: bool) -> None:
+    why = reason if reason is not None else f"{batch} was a mistake"
+    summary = class_changes.run_undo(lake, batch, reason=why, author=class_changes.author_here(author))
+    finish(summary, as_json=as_json, lines=lambda: class_changes.show(summary))

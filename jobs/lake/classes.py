@@ -83,6 +83,12 @@ def read(lake: Lake, version: Version | None) -> Classes:
     return Classes(fold(events), events)
 
 
+def after(classes: Classes, event: ClassEvent) -> Classes:
+    """The class list with one event more."""
+    events = [*classes.events, event]
+    return Classes(fold(events), events)
+
+
 def _events(rows: Iterable[dict[str, Any]]) -> list[ClassEvent]:
     return [ClassEvent(**row | {"names": tuple(row["names"] or ())}) for row in rows]
 

@@ -74,7 +74,7 @@ def run_push(
         for n, one in enumerate(chosen)
     ]
     attempt.append("batches", rows_of("batches", tasks))
-    with _queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
+    with queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
         made = attempt.commit(summary)
     return summary | {"version": made.id}
 
@@ -88,14 +88,14 @@ def run_again(
     tasks = sorted(asked.filter(pc.equal(asked["batch"], batch)).to_pylist(), key=lambda row: int(row["position"]))
     if not tasks:
         raise unknown("batch", batch, pc.unique(asked["batch"]).to_pylist())
-    with _queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
+    with queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
         pass
     strategies = dict(sorted(Counter(task["strategy"] for task in tasks).items()))
     return {"batch": batch, "asked": len(tasks), "strategies": strategies, "version": None}
 
 
 @contextlib.contextmanager
-def _queue_files(
+def queue_files(
     lake: Lake,
     version: Version,
     tasks: Sequence[Mapping[str, Any]],
