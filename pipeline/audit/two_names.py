@@ -14,7 +14,7 @@ Ints = npt.NDArray[np.int64]
 
 LEAST = 0.02  # a class less probable than this does not compete
 BOTH = 0.5  # two classes that are less probable than this together don't claim the picture
-JOINT = 0.4  # share of the pictures of two classes that the two must claim together: else the model knows too little
+JOINT = 0.3  # share of the pictures of two classes that the two must claim together: else the model knows too little
 BINS = 24  # of the log odds between two classes
 WIDTH = 1 / 3  # of a bin; the outermost are open
 PICTURES = 10  # of each of two classes that the model must have looked at

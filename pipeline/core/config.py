@@ -209,7 +209,7 @@ class LintSettings(Checked):
         low=0.0,
     )
     same_class: float = setting(
-        0.75,
+        0.80,
         "SL502: two classes may be one where the model tells their pictures apart by at most this area under the curve; 0.5 is chance",
         low=0.5,
         high=1.0,
