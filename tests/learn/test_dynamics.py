@@ -15,7 +15,7 @@ from secondlook.pipeline.learn.dynamics import Margins, on_scale_of
 def test_margins_by_hand() -> None:
     margins = Margins(4)
     margins(torch.tensor([2, 0]), torch.tensor([[1.0, 3.0, 2.0], [5.0, 0.0, 4.5]]), torch.tensor([1, 1]))
-    margins(torch.tensor([2]), torch.tensor([[0.0, 4.0, 1.0]]), torch.tensor([1]))
+    margins(torch.tensor([2]), torch.tensor([[-6.0, -1.0, -4.0]]), torch.tensor([1]))
     assert margins.area() == pytest.approx([-5.0, np.nan, 2.0, np.nan], nan_ok=True)
 
 

@@ -209,11 +209,19 @@ def test_evidence_speaks_against_labels_that_were_made_wrong() -> None:
     wrong = np.random.default_rng(4).random(400) < 0.15
     labels = np.where(wrong, (clean + 1) % 4, clean)
     labels[:7] = -1
-    _, _, result = fitted(embeddings, labels, refits=1)
+    seen, _, result = fitted(embeddings, labels, refits=1)
     assert set(result.evidence) == {"held_out", "refit", "neighbors", "dynamics"}
     for name, score in result.evidence.items():
         assert np.isnan(score[:7]).all(), name
         assert ((score[7:] > 0.5) == wrong[7:]).mean() > 0.9, name
+    left_out = np.flatnonzero((labels >= 0) & ~result.learned)
+    assert len(left_out) > 20
+    last = result.ensemble.rounds[-1]
+    by_all = np.mean([heads.net_views(seen, left_out, nets, 4)["mlp"] for nets in last.nets], axis=0)
+    expected = as_score(log_odds_against(labels[left_out], by_all))
+    assert result.evidence["refit"][left_out] == pytest.approx(expected, abs=1e-6)
+    own = as_score(log_odds_against(labels, result.views["mlp"]))
+    assert result.evidence["refit"][result.learned] == pytest.approx(own[result.learned], abs=1e-6)
 
 
 def test_evidence_without_a_refit_is_what_the_heads_said_out_of_sample() -> None:
