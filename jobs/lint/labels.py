@@ -41,7 +41,7 @@ def audit(
     decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
     found = carrier.judged(model.name, lambda rows: judge(rows, model, decision, evidence=evidence))
     left_out = _left_out(carrier, model, counts)
-    told = f"flagged where the margin is above {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
+    told = f"flagged above a margin of {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
     notes = {"SL101": f"{told}; {left_out}" if left_out else told}
     return Said(found, notes | ({"SL102": left_out} if left_out else {}))
 

@@ -195,7 +195,7 @@ def test_a_margin_in_the_settings_is_used_and_named(judged_lake: Lake) -> None:
     here = LocalTables(judged_lake, judged_lake.at())
     strict, notes = said(here, judged_lake, LintSettings(mislabel_margin=0.9))
     assert all(row["score"] > 0.95 for row in strict if row["rule"] == "SL101")
-    assert notes["SL101"].startswith("flagged where the margin is above 0.9 (the setting mislabel_margin)")
+    assert notes["SL101"].startswith("flagged above a margin of 0.9 (the setting mislabel_margin)")
 
 
 def test_predictions_that_are_none_are_refused_by_the_pictures_name(
