@@ -128,16 +128,18 @@ class LocalTables(Carrier):
     def _vectors(self, embedder: str) -> Iterator[pa.Table]:
         """The embeddings that hold, VECTORS at a time, after an empty table: all of them are too large to hold at once."""
         newest = self._vector_keys(embedder)
+        ids = newest["content_id"].combine_chunks()
         columns = ["content_id", "model", "seq", "vector"]
-        held = [pa.schema([TABLES["embeddings"].schema.field(name) for name in columns]).empty_table()]
-        yield held[0]
+        schema = pa.schema([TABLES["embeddings"].schema.field(name) for name in columns])
+        yield schema.empty_table()
+        held: list[pa.Table] = []
         for batch in self.lake.batches("embeddings", self.version, columns):
             rows = pa.table(batch).filter(pc.equal(batch["model"], embedder))
-            place = pc.index_in(rows["content_id"], value_set=newest["content_id"].combine_chunks())
-            held.append(rows.filter(pc.equal(newest["seq"].take(place), rows["seq"])).cast(held[0].schema))
+            place = pc.index_in(rows["content_id"], value_set=ids)
+            held.append(rows.filter(pc.equal(newest["seq"].take(place), rows["seq"])).cast(schema))
             if sum(part.num_rows for part in held) >= VECTORS:
                 yield pa.concat_tables(held)
-                held = held[:0]
+                held = []
         if held:
             yield pa.concat_tables(held)
 
