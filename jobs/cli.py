@@ -47,6 +47,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "review push": Verb("review.review", "push", "Choose what people should look at, as a batch."),
         "review pull": Verb("review.review", "pull", "Take people's answers back."),
         "review status": Verb("review.review", "status", "Batches, and how far they are answered."),
+        "share": Verb("share.share", "share", "How many labels are wrong, with an interval."),
         "commit": Verb("review.commit", "commit", "Answers become label decisions and a new version."),
         "report": Verb("report.report", "report", "The audit as one self-contained HTML page."),
         "export": Verb("export.export", "export", "The corrected dataset back out."),

@@ -11,14 +11,16 @@ import typer
 
 from secondlook.jobs.lake.dataset import told_quarantined
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review.audit import run_audit
 from secondlook.jobs.review.pull import run_pull
 from secondlook.jobs.review.push import run_again, run_push
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
+from secondlook.pipeline.core.errors import UserError
 
-__all__ = ["pull", "push", "run_again", "run_pull", "run_push", "run_status", "status"]
+__all__ = ["pull", "push", "run_again", "run_audit", "run_pull", "run_push", "run_status", "status"]
 
 
 def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
@@ -59,10 +61,19 @@ def push(
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="Pictures in the batch. Default: [review] budget.")
     ] = None,
+    audit: Annotated[
+        int | None,
+        typer.Option(
+            "--audit", metavar="N", min=1, help="Draw N labeled pictures to measure how many labels are wrong."
+        ),
+    ] = None,
     classes: Annotated[
         str, typer.Option("--classes", metavar="A,B", help="Classes that may be answered beside those of the lake.")
     ] = "",
-    again: Annotated[bool, typer.Option("--again", help="Ask again where answers came to no decision.")] = False,
+    again: Annotated[
+        bool,
+        typer.Option("--again", help="Ask again where answers came to no decision; with --audit, to no agreement."),
+    ] = False,
     show_guess: Annotated[
         bool, typer.Option("--show-guess", help="Show the given label and the model's guess. They anchor people.")
     ] = False,
@@ -78,14 +89,22 @@ def push(
     people fill in annotator, label and seconds, and `review pull` takes it back. The given label and the model's guess are
     not in it. Keys and paths may give labels away, so use --pictures, and know a picture by the sample_id in its column `key`.
 
+    With --audit, the batch is a random sample of all labeled pictures, with known probabilities: give the file to three people
+    (or to an expert), and `secondlook share` says how many labels are wrong, with an interval.
+
     Example:
 
         secondlook review push --budget 100 --to queue.csv --pictures queue/
+        secondlook review push --audit 500 --to audit.csv --pictures audit/
     """
     chosen = read_settings(settings, lake)
     opened = Lake.open(chosen.lake)
+    if audit is not None and (budget is not None or classes or show_guess or batch is not None):
+        raise UserError("--audit takes no --budget, --classes, --show-guess or --batch: it draws N, and shows nothing")
     if batch is not None:
         summary = run_again(opened, batch, to=to, pictures=pictures, show_guess=show_guess)
+    elif audit is not None:
+        summary = run_audit(opened, chosen, audit, again=again, to=to, pictures=pictures, seed=seed)
     else:
         named = [name.strip() for name in classes.split(",") if name.strip()]
         summary = run_push(

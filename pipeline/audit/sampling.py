@@ -124,4 +124,4 @@ def _systematic(order: Rows, inclusion: Floats, rng: np.random.Generator) -> Row
     ends = np.cumsum(inclusion)
     n = round(float(ends[-1])) if len(ends) else 0
     places = np.searchsorted(ends, rng.random() + np.arange(n), side="right")
-    return order[np.unique(np.minimum(places, len(order) - 1))]
+    return np.asarray(order[np.unique(np.minimum(places, len(order) - 1))], np.int64)

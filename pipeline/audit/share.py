@@ -165,12 +165,12 @@ def _not_rejected(
 
     `line` (n,): the curve's logits of the answers; `open_part` (n,): what an answer's variance counts for.
     """
-    cells = np.array_split(np.sort(x), min(CELLS, len(x)))
-    sizes = np.array([len(cell) for cell in cells], np.float64) / len(x)
-    middle = fitted.slope * np.array([cell.mean() for cell in cells]) + fitted.intercept
+    starts = np.unique(np.linspace(0, len(x), min(CELLS, len(x)), endpoint=False).astype(np.int64))
+    sizes = np.diff(np.append(starts, len(x)))
+    middle = fitted.slope * np.add.reduceat(np.sort(x), starts) / sizes + fitted.intercept
 
     def mean(shift: float) -> float:
-        return float(sizes @ expit(middle + shift))
+        return float(sizes @ expit(middle + shift)) / len(x)
 
     def spread(shift: float) -> float:
         p = expit(line + shift)
@@ -184,5 +184,12 @@ def _not_rejected(
     ratio = variance / spread(0.0)
     at = min(max(value, EDGE), 1 - EDGE)
     center = brentq(lambda shift: mean(shift) - at, -FARTHEST, FARTHEST)
-    low, high = (mean(brentq(off, center, center + way * FARTHEST)) if off(center) < 0 else at for way in (-1, 1))
+
+    def end(way: int) -> float:
+        far = center + way * FARTHEST
+        if off(center) >= 0:
+            return at
+        return mean(brentq(off, center, far)) if off(far) > 0 else (1 + way) / 2
+
+    low, high = end(-1), end(1)
     return Interval(0.0 if value <= 0 else min(low, value), 1.0 if value >= 1 else max(high, value))

@@ -185,6 +185,21 @@ TABLES: dict[str, Table] = {
             choices=pa.list_(TEXT),
             time=TIME,
         ),
+        # What an audit drew, in rows of one `seq` a draw: `given` and `score` as they were in the version `drawn_from`;
+        # `inclusion` is the probability that the sample was drawn by this draw or an earlier one of the audit. `design`
+        # (JSON) is the draw's own: pipeline.audit.sampling.Design.
+        _table(
+            "audit_samples",
+            "audit sample_id",
+            audit=TEXT,
+            sample_id=TEXT,
+            batch=TEXT,
+            given=TEXT,
+            score=REAL,
+            inclusion=REAL,
+            drawn_from=INT,
+            design=TEXT,
+        ),
         # What people answered: `answer` is one of ANSWERS, `label` is null unless it is "label".
         _table(
             "annotations",

@@ -1,0 +1,241 @@
+"""`secondlook share`: how many labels are wrong, as far as people's answers to an audit tell, with an interval."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lint.labels import count, has_evidence
+from secondlook.jobs.lint.on_driver import LocalTables
+from secondlook.jobs.share.adjudicated import Audit, Drawn, audit, calibration
+from secondlook.jobs.share.frame import Frame, frame
+from secondlook.jobs.terminal.console import finish, out
+from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.terminal.options import settings as read_settings
+from secondlook.labeling.adjudication import REASONS
+from secondlook.pipeline.audit.calibrated import Calibrator
+from secondlook.pipeline.audit.flags import empty, estimated_share
+from secondlook.pipeline.audit.share import LEAST, Answers, Share
+from secondlook.pipeline.audit.share import share as estimate
+from secondlook.pipeline.audit.share import shares as by_group
+from secondlook.pipeline.core.classes import in_order
+from secondlook.pipeline.core.config import Settings
+from secondlook.pipeline.core.errors import UserError
+
+WRONG, DISPUTED, MODEL = "share of wrong labels", "share that one more person disputes", "the model's estimate"
+
+
+def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[str, Any]:
+    """What is known of the share of wrong labels at a version.
+
+    `called` says what `value` is: WRONG (adjudicated answers, with `interval`), DISPUTED (people's single answers, with
+    `interval`), MODEL (no audit answers, no interval), or None where there is neither audit nor model. `classes`: the same for each class
+    with enough answers. `audit`: how far the audit is. `p_error`: whether it is a score or a probability.
+    """
+    at = version or lake.at()
+    found = audit(lake, at, settings)
+    curve = calibration(found)
+    measured = _measured(lake, at, found) if found else {}
+    told = measured or {"called": None, "value": None, "interval": None, "answers": 0, "method": "", "classes": []}
+    model = _by_model(lake, at)
+    if not measured and model is not None:
+        told |= {
+            "called": MODEL,
+            "value": model,
+            "method": "labels that SL101's default margin doubts; no person looked",
+        }
+    return {
+        "version": at.id,
+        **told,
+        "model": model,
+        "audit": _progress(lake, at, found) if found else None,
+        "p_error": {"answers": curve.answers, "is": "score", "needed": 100}
+        if not isinstance(curve, Calibrator)
+        else {"answers": curve.answers, "is": "probability", **curve.as_json()},
+    }
+
+
+def _by_model(lake: Lake, version: Version) -> float | None:
+    """The model's estimate; None where there is no model, or no label that it knows."""
+    if not lake.latest("models", version, ["model"]).num_rows:
+        return None
+    model = dataset.newest_model(lake, version)
+    evidence = has_evidence(lake, version, model.name)
+    sums = LocalTables(lake, version).tallied(
+        model.name, lambda rows: count(rows, model, evidence=evidence), empty(len(model.classes))
+    )
+    value = estimated_share(sums)
+    return None if math.isnan(value) else value
+
+
+def _measured(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
+    """What the answers say: of adjudicated labels where there are enough of them, else of people's single answers."""
+    for called, of in ((WRONG, _wrong), (DISPUTED, _disputed)):
+        told = [(one, value) for one in found.drawn if (value := of(one)) is not None]
+        if len(told) >= LEAST:
+            return {"called": called} | _estimated(lake, version, found, told)
+    return {}
+
+
+def _wrong(one: Drawn) -> float | None:
+    return None if one.wrong is None else float(one.wrong)
+
+
+def _disputed(one: Drawn) -> float | None:
+    return one.disputed
+
+
+def _estimated(lake: Lake, version: Version, found: Audit, told: Sequence[tuple[Drawn, float]]) -> dict[str, Any]:
+    """The estimate over the labels that were drawn from, and of the classes that they were then."""
+    population = _population(lake, found)
+    ids = pa.array([one.sample_id for one, _ in told], pa.string())
+    rows = population.rows(ids) if population else np.arange(len(told))
+    # What is not answered is taken to be like the rest: every label is answered with this part of its probability.
+    part = len(told) / max(len(found.drawn), 1)
+    inclusion = np.array([one.inclusion for one, _ in told]) * part
+    answers = Answers(rows, np.array([value for _, value in told]), inclusion)
+    scores = population.score if population else _alone(answers)
+    whole = estimate(scores, answers)
+    modelled = bool(population is not None and not np.isnan(scores).all())
+    groups = _classes(population, scores, answers) if population else []
+    return _shown(whole) | {
+        "population": len(scores) if population else None,
+        "method": METHODS[modelled],
+        "classes": groups,
+        "pooled": len(pc.unique(population.label)) - len(groups) if population else None,
+    }
+
+
+METHODS = {
+    True: "inverse-probability weights, and the model's score of every label, calibrated on the answers",
+    False: "inverse-probability weights alone: no model's scores of the labels that were drawn from",
+}
+
+
+def _population(lake: Lake, found: Audit) -> Frame | None:
+    """What the audit drew from; None where that version is not kept any more."""
+    kept = [one for one in lake.versions.all() if one.id == found.drawn_from]
+    return frame(lake, kept[0]) if kept else None
+
+
+def _alone(answers: Answers) -> npt.NDArray[np.float64]:
+    """As many labels without a score as the weights say that there are."""
+    return np.full(max(round(float((1 / answers.inclusion).sum())), len(answers.row)), np.nan)
+
+
+def _classes(population: Frame, scores: npt.NDArray[np.float64], answers: Answers) -> list[dict[str, Any]]:
+    names = in_order(pc.unique(population.label).to_pylist())
+    group = pc.index_in(population.label, value_set=pa.array(names, pa.string())).to_numpy()
+    found = by_group(scores, answers, group)
+    return [{"class": names[n]} | _shown(one) | {"population": one.population} for n, one in sorted(found.items())]
+
+
+def _shown(one: Share) -> dict[str, Any]:
+    ends = [round(one.interval.low, 6), round(one.interval.high, 6)]
+    return {"value": round(one.value, 6), "interval": ends, "answers": one.answers, "wrong": round(one.wrong, 3)}
+
+
+def _progress(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
+    return {
+        "audit": found.name,
+        "drawn_from": found.drawn_from,
+        "drawn": len(found.drawn),
+        "answered": sum(one.disputed is not None or one.wrong is not None for one in found.drawn),
+        "adjudicated": sum(one.wrong is not None for one in found.drawn),
+        "open": found.open,
+        "changed_since": _changed(lake, version, found),
+    }
+
+
+def _changed(lake: Lake, version: Version, found: Audit) -> int | None:
+    """How many of the labels that were drawn from are others by now; None where that version is not kept."""
+    population = _population(lake, found)
+    if population is None:
+        return None
+    now = dataset.samples(lake, version).select(["sample_id", "label"])
+    place = pc.index_in(population.sample_id, value_set=now["sample_id"].combine_chunks())
+    labels = now["label"].combine_chunks().take(place)
+    same = pc.fill_null(pc.equal(labels, population.label), False)
+    return len(population.label) - int(pc.sum(same).as_py() or 0)
+
+
+def share(
+    as_of: AsOfOption = None,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """How many labels are wrong, with a 95 % interval.
+
+    What it can say depends on the answers to `review push --audit N`. With adjudicated labels (three people of whom most agree, or one
+    answer of somebody in [review] experts) it is the share of wrong labels. One person's answers are no truth: with those it is the share
+    that one more person disputes. Without answers it is the model's estimate, which has no interval. Classes are told of alone from 30
+    answers. It is of the labels as they were when the audit was drawn.
+
+    Example:
+
+        secondlook review push --audit 500 --to audit.csv --pictures audit/
+        secondlook share
+    """
+    chosen = read_settings(settings, lake)
+    opened = Lake.open(chosen.lake)
+    summary = run(opened, chosen, opened.at(as_of))
+    if summary["called"] is None and summary["audit"] is None:
+        raise UserError(
+            "nothing is known of wrong labels: no model, no audit; `secondlook train`, or `review push --audit`"
+        )
+    finish(summary, as_json=json, lines=lambda: out().print("\n".join(told(summary)), markup=False))
+
+
+def told(summary: Mapping[str, Any]) -> list[str]:
+    """The summary in lines."""
+    lines = []
+    if summary["called"] == MODEL:
+        lines.append(
+            f"{MODEL}: {summary['value']:.1%} of the labels are wrong; nobody has checked it, so it has no interval"
+        )
+    elif summary["called"]:
+        lines.append(f"{summary['called']}: {_figure(summary)}, from {summary['answers']:,} answers")
+        lines.append(f"  of {_many(summary)} as of version {summary['audit']['drawn_from']}; {summary['method']}")
+        lines += [f"  {one['class']}: {_figure(one)}, {one['answers']} answers" for one in summary["classes"]]
+        if summary["classes"] and summary["pooled"]:
+            lines.append(f"  {summary['pooled']} classes have fewer than {LEAST} answers and are in the whole only")
+    state = summary["audit"]
+    if state:
+        lines.append(
+            f"{state['audit']}: {state['drawn']:,} drawn, {state['answered']:,} answered, {state['adjudicated']:,} adjudicated"
+        )
+        lines += [f"  {n:,} without an adjudicated label: {REASONS[reason]}" for reason, n in state["open"].items()]
+        if state["changed_since"]:
+            lines.append(_since(summary))
+    kind = summary["p_error"]
+    lines.append(
+        f"p_error is a {kind['is']}: {kind['answers']} adjudicated answers"
+        + (f", and {kind['needed']} make it a probability" if kind["is"] == "score" else "")
+    )
+    return lines
+
+
+def _figure(one: Mapping[str, Any]) -> str:
+    low, high = one["interval"]
+    return f"{one['value']:.1%} (95 % interval {low:.1%} to {high:.1%})"
+
+
+def _many(summary: Mapping[str, Any]) -> str:
+    return f"{summary['population']:,} labels" if summary["population"] else "all labels"
+
+
+def _since(summary: Mapping[str, Any]) -> str:
+    """What changed since the draw, and what that would leave if every change was right."""
+    changed = summary["audit"]["changed_since"]
+    line = f"  {changed:,} labels were changed since; a new audit measures the labels of today"
+    if summary["called"] == WRONG and summary["population"]:
+        left = [max(end - changed / summary["population"], 0.0) for end in summary["interval"]]
+        line += f" (if every change corrected a wrong label: {left[0]:.1%} to {left[1]:.1%})"
+    return line
