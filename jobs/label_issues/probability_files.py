@@ -22,6 +22,7 @@ NPY_MAGIC = b"\x93NUMPY"
 ZIP_MAGIC = b"PK"
 BUFFER_BYTES = 16 << 20  # large enough that a column-major file of 100 classes is read in runs of 160 KB
 LIST_ROWS = 1 << 14
+PAGE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,8 @@ class TopKFile:
         import pyarrow.parquet as pq
 
         try:
-            with pq.ParquetFile(self.path) as file:
+            # Arrow would read a row group's columns whole, and people's row groups may be gigabytes.
+            with pq.ParquetFile(self.path, buffer_size=PAGE_BYTES, pre_buffer=False) as file:
                 for group in range(file.num_row_groups):  # lists of dictionaries can't be read across row groups
                     yield from file.iter_batches(batch_size=LIST_ROWS, row_groups=[group], columns=columns)
         except (pa.ArrowException, OSError) as problem:
