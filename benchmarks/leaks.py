@@ -49,7 +49,7 @@ Pair = tuple[str, str]
 class Archives(Carrier):
     """Stands in for lint's tables: contents are the pictures of two archives, by their names."""
 
-    def __init__(self, data: Path, features: Path | None) -> None:
+    def __init__(self, data: Path, features: Path) -> None:
         self.bytes: dict[str, bytes] = {}
         for split in ("train", "test"):
             with zipfile.ZipFile(data / "cifar10n" / f"images-{split}.zip") as pictures:
@@ -71,7 +71,6 @@ class Archives(Carrier):
 
     def vectors(self) -> Iterator[pa.Table]:
         """The features, a few thousand at a time."""
-        assert self.features is not None
         for split in ("train", "test"):
             rows = np.load(self.features / f"{split}.npy", mmap_mode="r")
             names = [name for name in self.bytes if name.startswith(split)]
@@ -81,19 +80,17 @@ class Archives(Carrier):
                 lists = pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1])
                 yield pa.table({"content_id": names[start : start + 8192], "vector": lists})
 
-    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:  # noqa: D102
-        return proposals(contents, self.vectors())
-
     def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
         names = content_ids.to_pylist()
         pixels = [small_pixels(self.bytes[name], Limits()) for name in names]
         return pa.table([pa.array(names), pa.array(pixels, THUMBNAILS[1].type)], schema=THUMBNAILS)
 
 
-def reported(carrier: Archives, contents: pa.Table, embedder: str | None) -> tuple[dict[Pair, bool], float]:
+def reported(carrier: Archives, contents: pa.Table, embedded: bool) -> tuple[dict[Pair, bool], float]:
     """Pairs (test, train) that findings of SL203 name, with whether they are mirrored; seconds."""
     start = time.perf_counter()
-    near = alike(carrier, contents, embedder, LintSettings()).near
+    proposed = proposals(contents, carrier.vectors() if embedded else ())
+    near = alike(carrier, contents, proposed, LintSettings()).near
     names = contents["content_id"].to_pylist()
     numbers = np.arange(len(names))
     splits = contents["splits"].to_pylist()
@@ -145,8 +142,8 @@ def measure(carrier: Archives, data: Path, drawing: Path | None) -> dict[str, An
     contents = carrier.informative()
     result: dict[str, Any] = {"n": contents.num_rows, "px": SIDE_PX}
     pairs: dict[Pair, bool] = {}
-    for way, embedder in (("hashes", None), ("hashes and embedding", "features")):
-        pairs, seconds = reported(carrier, contents, embedder)
+    for way, embedded in (("hashes", False), ("hashes and embedding", True)):
+        pairs, seconds = reported(carrier, contents, embedded)
         result[way] = {
             "judgment 1": recall(pairs, [row for row in known if row["judgment"] == "1"]),
             "all": recall(pairs, known),

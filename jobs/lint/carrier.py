@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy.typing as npt
 import pyarrow as pa
@@ -11,8 +11,12 @@ import pyarrow as pa
 from secondlook.jobs.lake.records import rows as records
 from secondlook.pipeline.audit.evidence import KINDS
 from secondlook.pipeline.audit.flags import Tally
+from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.rules import Finding
 from secondlook.pipeline.images import checks
+
+if TYPE_CHECKING:
+    from secondlook.jobs.lint.looks import Comparable
 
 SEPARATOR = "\x1f"  # between names of splits
 PRINTS = ("phash", "dhash", "entropy", "contrast", "blur", "width", "height")
@@ -80,8 +84,8 @@ class Carrier(Protocol):
     def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """What `look` makes of samples beside their vectors."""
 
-    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:
-        """Pairs of these contents (content_id, phash) that may be copies by their vectors: jobs.lint.looks.PROPOSED."""
+    def comparable(self, embedder: str | None, settings: LintSettings) -> "Comparable":
+        """Contents that may look the same as another by their hashes or, with an embedder, by their vectors."""
 
     def thumbnails(self, content_ids: pa.Array) -> pa.Table:
         """These contents at 32 x 32 pixels, without those that can't be read now: jobs.lint.looks.THUMBNAILS."""

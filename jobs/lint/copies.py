@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake.dataset import Model
-from secondlook.jobs.lint.carrier import Carrier, Said, columns, counted, to_table
+from secondlook.jobs.lint.carrier import Carrier, Said, counted, to_table
 from secondlook.jobs.lint.looks import alike
 from secondlook.pipeline.audit.copies import (
     Looks,
@@ -18,18 +18,15 @@ from secondlook.pipeline.audit.copies import (
     near_duplicates_of,
 )
 from secondlook.pipeline.core.config import LintSettings
-from secondlook.pipeline.images import checks
 
 IN_ORDER = [("key", "ascending"), ("sample_id", "ascending")]
 
 
 def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said:
     """SL103, SL201, SL202, SL203; with a model, copies are looked for among neighbors in its embedding, too."""
-    repeated, everything = carrier.repeated(), carrier.contents()
-    informative = pa.array(~checks.empty(columns(everything), settings.entropy, settings.flat).flagged)
-    contents = everything.filter(informative)
-    contents = _survivors_first(contents)
-    near, unread = alike(carrier, contents, model and model.embedder, settings)
+    repeated, found = carrier.repeated(), carrier.comparable(model and model.embedder, settings)
+    contents = _survivors_first(found.contents)
+    near, unread = alike(carrier, contents, found.proposed, settings)
     near_ones = contents["content_id"].take(pa.array(near.having_near()))
     missing = near_ones.filter(pc.invert(pc.is_in(near_ones, value_set=repeated["content_id"].combine_chunks())))
     rows = pa.concat_tables([repeated, carrier.of_contents(missing.combine_chunks())]).sort_by(IN_ORDER)
@@ -51,10 +48,11 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said
         near_duplicates_of(samples, looks),
         leaks(samples, looks),
     )
-    flat = everything.num_rows - contents.num_rows
     notes = []
-    if flat:
-        notes.append(f"{counted(flat)} with almost no information (see SL305) not compared: their hashes are noise")
+    if found.flat:
+        notes.append(
+            f"{counted(found.flat)} with almost no information (see SL305) not compared: their hashes are noise"
+        )
     if model is None:
         notes.append("copies that hashes miss are found by an embedding: `secondlook train` makes one")
     if unread:

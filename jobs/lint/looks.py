@@ -30,6 +30,17 @@ EMBEDDING_ROWS = 20_000  # that the whitening is learned from
 IDS_IN_A_FILTER = 2_000  # beyond, reading all pictures' rows is cheaper than asking for some
 
 
+class Comparable(NamedTuple):
+    """Contents that may look the same as another, and pairs of them that an embedding proposes (PROPOSED).
+
+    `contents` has content_id, phash, dhash, key, splits, width, height. `flat` more have too little information.
+    """
+
+    contents: pa.Table
+    proposed: pa.Table
+    flat: int
+
+
 class Alike(NamedTuple):
     """Near-duplicates of the contents, and how many of them could not be compared by their pixels."""
 
@@ -37,8 +48,8 @@ class Alike(NamedTuple):
     unread: int
 
 
-def alike(carrier: Carrier, contents: pa.Table, embedder: str | None, settings: LintSettings) -> Alike:
-    """Near-duplicates of contents (content_id, phash, dhash, splits), in whose order survivors are chosen."""
+def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, settings: LintSettings) -> Alike:
+    """Near-duplicates of contents (see Comparable), in whose order survivors are chosen."""
     phash, dhash = (contents[name].to_numpy().astype(np.int64) for name in ("phash", "dhash"))
     codes = contents["splits"].combine_chunks().dictionary_encode()
     sides = codes.indices.to_numpy().astype(np.int64)
@@ -47,9 +58,8 @@ def alike(carrier: Carrier, contents: pa.Table, embedder: str | None, settings: 
     look, first, pairs = near_hashes(
         (phash, dhash), mirror, settings.near_bits, settings.near_confirm_bits, sides, apart
     )
-    if embedder is not None:
+    if proposed.num_rows:
         ids = contents["content_id"].combine_chunks()
-        proposed = carrier.proposed(embedder, contents.select(["content_id", "phash"]))
         one, other = (
             pc.index_in(proposed[name], value_set=ids).to_numpy().astype(np.int64) for name in ("one", "other")
         )
@@ -66,17 +76,20 @@ def proposals(contents: pa.Table, vectors: Iterable[pa.Table]) -> pa.Table:
     """
     ids = contents["content_id"].combine_chunks()
     place, space = _placed(vectors, ids)
-    phash = contents["phash"].to_numpy().astype(np.int64)[place]
+    return likely_pairs(ids.take(pa.array(place)), contents["phash"].to_numpy().astype(np.int64)[place], space)
+
+
+def likely_pairs(names: pa.Array | pa.ChunkedArray, phash: Ints, space: Reals) -> pa.Table:
+    """Pairs of neighbors in the space (n, d) that are worth a look: PROPOSED, each in one order or in both."""
     found = neighbors(space, NEIGHBORS)
-    one = np.repeat(np.arange(len(place)), found.ids.shape[1])
+    one = np.repeat(np.arange(len(phash)), found.ids.shape[1])
     other, cosine = found.ids.ravel(), found.similarity.ravel()
     there = other >= 0
     one, other, cosine = one[there], other[there], cosine[there]
     bits, _ = bits_between(phash, mirrored(phash), one, other)
     worth = likely(cosine, bits)
     one, other, cosine = one[worth], other[worth], cosine[worth]
-    named = ids.take(pa.array(place))
-    return pa.table([named.take(pa.array(one)), named.take(pa.array(other)), pa.array(cosine)], schema=PROPOSED)
+    return pa.table([names.take(pa.array(one)), names.take(pa.array(other)), pa.array(cosine)], schema=PROPOSED)
 
 
 def _placed(vectors: Iterable[pa.Table], ids: pa.Array) -> tuple[Ints, Reals]:
@@ -99,9 +112,10 @@ def _placed(vectors: Iterable[pa.Table], ids: pa.Array) -> tuple[Ints, Reals]:
     if not held:
         return np.empty(0, np.int64), np.empty((0, 1), np.float32)
     space = np.concatenate([rows for _, rows in held])
-    if learning:
-        space = whitened(space, learned(space))
-    return np.concatenate([at for at, _ in held]), space
+    place = np.concatenate([at for at, _ in held])
+    order = np.argsort(place)  # the same vectors give the same answer, however they lie in files
+    place, space = place[order], space[order]
+    return place, whitened(space, learned(space)) if learning else space
 
 
 def matrix(vectors: pa.ChunkedArray) -> Reals:

@@ -10,11 +10,13 @@ from pyiceberg.expressions import EqualTo
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint import looks
-from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, PRINTS, SEPARATOR, Carrier
+from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, PRINTS, SEPARATOR, Carrier, columns
 from secondlook.pipeline.audit.flags import Tally
 from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.schemas import TABLES
+from secondlook.pipeline.images import checks
 from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 
 COLUMNS = ["sample_id", "key", "split", "label", "content_id"]
@@ -116,8 +118,11 @@ class LocalTables(Carrier):
     def embedded(self, embedder: str, look: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
         return pa.concat_tables([look(_beside(self._samples, part, "content_id")) for part in self._vectors(embedder)])
 
-    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:  # noqa: D102
-        return looks.proposals(contents, self._vectors(embedder))
+    def comparable(self, embedder: str | None, settings: LintSettings) -> looks.Comparable:  # noqa: D102
+        flat = checks.empty(columns(self._contents), settings.entropy, settings.flat).flagged
+        contents = self._contents.filter(pa.array(~flat)).sort_by("content_id")
+        vectors = () if embedder is None else self._vectors(embedder)
+        return looks.Comparable(contents, looks.proposals(contents, vectors), int(flat.sum()))
 
     def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
         return looks.thumbnails(self.lake, self.version, content_ids, Limits())

@@ -17,10 +17,11 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint import looks
+from secondlook.jobs.lint import looks, looks_on_spark
 from secondlook.jobs.lint.carrier import COUNTS, EVIDENCE, MOST_VALUES, PRINTS, SEPARATOR, Carrier, to_table
 from secondlook.pipeline.audit.flags import Tally
 from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.schemas import TABLES
@@ -70,12 +71,16 @@ class SparkTables(Carrier):
 
     @cached_property
     def _contents(self) -> pa.Table:
+        return self._fingerprinted.toArrow()
+
+    @cached_property
+    def _fingerprinted(self) -> "DataFrame":
         from pyspark.sql import functions as f
 
         named = f.collect_set(f.when(f.col("split") != "", f.col("split")))
         splits = f.concat_ws(SEPARATOR, f.array_sort(named)).alias("splits")
         first = self._samples.groupBy("content_id").agg(f.min("key").alias("key"), splits)
-        return first.join(self._latest("fingerprints", ["content_id", *PRINTS]), "content_id").toArrow()
+        return first.join(self._latest("fingerprints", ["content_id", *PRINTS]), "content_id")
 
     def counts(self) -> Mapping[str, int]:  # noqa: D102 - said in Carrier
         counted = self._samples.where("label IS NOT NULL").groupBy("label").count()
@@ -159,10 +164,9 @@ class SparkTables(Carrier):
         vectors = self._latest("embeddings", ["content_id", "vector"], embedder)
         return _by_rows(self._samples.join(vectors, "content_id"), look)
 
-    def proposed(self, embedder: str, contents: pa.Table) -> pa.Table:  # noqa: D102
-        wanted = self.spark.createDataFrame(contents.select(["content_id"]))
-        vectors = self._latest("embeddings", ["content_id", "vector"], embedder)
-        return looks.proposals(contents, [vectors.join(wanted, "content_id", "left_semi").toArrow()])
+    def comparable(self, embedder: str | None, settings: LintSettings) -> looks.Comparable:  # noqa: D102
+        vectors = None if embedder is None else self._latest("embeddings", ["content_id", "vector"], embedder)
+        return looks_on_spark.comparable(self._fingerprinted, vectors, settings)
 
     def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
         return looks.thumbnails(self.lake, self.version, content_ids, Limits())

@@ -61,9 +61,43 @@ def near_hashes(
         words = [
             np.concatenate([word, turned[first].view(np.uint64)]) for word, turned in zip(words, mirrored, strict=True)
         ]
-    of_each = np.tile(sides[first], 1 if mirrored is None else 2)
-    pairs = _Search(words[0], words[1], of_each, apart, bits, confirm_bits, len(first)).run()
-    return NearHashes(look, first, pairs)
+    times = 1 if mirrored is None else 2
+    turned = np.repeat(np.array([False, True])[:times], len(first))
+    number = np.tile(np.arange(len(first)), times)
+    search = _Search(words[0], words[1], np.tile(sides[first], times), apart, bits, confirm_bits, number, turned)
+    return NearHashes(look, first, search.run())
+
+
+def bands(bits: int, n: int) -> list[int]:
+    """Masks under which n spread hashes meet with least work where each has to be sent to each of them: see having_near."""
+    best, least = block_masks(bits, bits + 1), np.inf
+    for blocks in range(bits + 1, bits + 5):
+        tables = comb(blocks, bits)
+        met = n * n / 2 / 2.0 ** (HASH_BITS * (blocks - bits) / blocks)
+        cost = tables * (n * 1000.0 + met * 10.0)  # ns
+        if cost < least:
+            best, least = block_masks(bits, blocks), cost
+    return best
+
+
+def having_near(
+    keys: tuple[Ints, Ints], hashes: tuple[Ints, Ints], look: Ints, turned: Flags, bits: int, confirm_bits: int
+) -> Ints:
+    """Of hashes (n,) that may meet where both `keys` (n,) are equal: the numbers of looks that have a near one.
+
+    `look` (n,): whose hashes these are; `turned` (n,): whether they are its mirror image's.
+    """
+    words = [column.view(np.uint64) for column in hashes]
+    none = np.zeros(len(look), np.int64)
+    search = _Search(words[0], words[1], none, np.zeros((1, 1), np.bool_), bits, confirm_bits, look, turned)
+    order = np.lexsort(keys)
+    new = np.ones(len(order), np.bool_)
+    for key in keys:
+        values = key[order]
+        new[1:] &= values[1:] == values[:-1]
+    new[1:] = ~new[1:]
+    search.along(order, np.flatnonzero(new))
+    return np.unique(look[search.has_near])
 
 
 def _looks(*columns: Ints) -> tuple[Ints, Ints]:
@@ -97,14 +131,23 @@ def block_masks(bits: int, blocks: int) -> list[int]:
 class _Search:
     """One search over distinct looks; it remembers who has a near one already, so that crowds cost little.
 
-    Hashes beyond the first `n_looks` are those of the looks' mirror images, in the same order.
+    `look` (n,) says whose hashes these are, `turned` (n,) whether they are its mirror image's.
     """
 
     def __init__(
-        self, phash: Hashes, dhash: Hashes, sides: Ints, apart: Flags, bits: int, confirm_bits: int, n_looks: int
+        self,
+        phash: Hashes,
+        dhash: Hashes,
+        sides: Ints,
+        apart: Flags,
+        bits: int,
+        confirm_bits: int,
+        look: Ints,
+        turned: Flags,
     ) -> None:
         self.phash, self.dhash, self.sides, self.apart = phash, dhash, sides, apart
-        self.bits, self.confirm_bits, self.n_looks = bits, confirm_bits, n_looks
+        self.bits, self.confirm_bits = bits, confirm_bits
+        self.look, self.turned, self.mirrors = look, turned, bool(turned.any())
         self.has_near = np.zeros(len(phash), np.bool_)
         self.has_across = np.zeros(len(phash), np.bool_)
         self.found: list[Ints] = [np.empty(0, np.int64)]  # pairs as first * n + second
@@ -115,20 +158,22 @@ class _Search:
             keys = self.phash & np.uint64(mask)
             order = np.argsort(keys, kind="stable").astype(np.int64)
             ordered = keys[order]
-            starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if n else np.empty(0, int)
-            stops = np.append(starts[1:], n)
-            crowded = stops - starts > CROWD
-            self._all_pairs(order, starts[~crowded], stops[~crowded])
-            for start, stop in zip(starts[crowded].tolist(), stops[crowded].tolist(), strict=True):
-                self._crowd(np.sort(order[start:stop]))
-            self.found = [np.unique(np.concatenate(self.found))]
+            self.along(order, np.flatnonzero(np.concatenate([[True] * (n > 0), ordered[1:] != ordered[:-1]])))
         return self._pairs(*np.divmod(self.found[0], max(n, 1)))
+
+    def along(self, order: Ints, starts: Ints) -> None:
+        """Compare within each run of `order`; runs begin at `starts`."""
+        stops = np.append(starts[1:], len(order))[: len(starts)]
+        crowded = stops - starts > CROWD
+        self._all_pairs(order, starts[~crowded], stops[~crowded])
+        for start, stop in zip(starts[crowded].tolist(), stops[crowded].tolist(), strict=True):
+            self._crowd(np.sort(order[start:stop]))
+        self.found = [np.unique(np.concatenate(self.found))]
 
     def _pairs(self, one: Ints, other: Ints) -> Pairs:
         """Pairs of looks, each once: as they are, where they are near so, else mirrored."""
-        mirrored = other >= self.n_looks
-        looks = other % max(self.n_looks, 1)
-        first, second = np.minimum(one, looks), np.maximum(one, looks)
+        mirrored = self.turned[one] | self.turned[other]
+        first, second = (side(self.look[one], self.look[other]) for side in (np.minimum, np.maximum))
         differ = np.bitwise_count(self.phash[one] ^ self.phash[other]).astype(np.int64)
         order = np.lexsort((differ, mirrored, second, first))
         new = np.ones(len(order), np.bool_)
@@ -171,8 +216,8 @@ class _Search:
 
     def _close(self, one: Ints, other: Ints) -> Flags:
         close = np.bitwise_count(self.phash[one] ^ self.phash[other]) <= self.bits
-        if self.n_looks < len(self.phash):  # two mirror images say what their looks say, and one's own says nothing
-            close &= ((one < self.n_looks) | (other < self.n_looks)) & (one % self.n_looks != other % self.n_looks)
+        if self.mirrors:  # two mirror images say what their looks say, and one's own says nothing
+            close &= ~(self.turned[one] & self.turned[other]) & (self.look[one] != self.look[other])
         if close.any():
             at = np.nonzero(close)
             one, other = (np.broadcast_to(side, close.shape)[at] for side in (one, other))

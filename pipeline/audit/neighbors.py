@@ -15,9 +15,12 @@ Vectors = npt.NDArray[np.float32]
 
 BLOCK_CELLS = 2**24  # similarities that are held at once: 64 MB
 EXACT = 20_000  # vectors up to which all are compared with all
-PROBES = 24  # cells that are looked into for each vector
+PROBES = 64  # cells that are looked into for each vector
 SAMPLED = 64  # vectors of each cell that its centroid is learned from
 SEED = 7
+CELL = 2_000  # vectors of a cell where cells are compared apart from one another: see cells_of
+OVERLAP = 4
+ROUNDS = 5  # of k-means
 
 
 class Neighbors(NamedTuple):
@@ -98,3 +101,38 @@ def _by_cells(unit: Vectors, k: int) -> tuple[npt.NDArray[np.int64], Vectors]:
     ids, similarity = ids[~own].reshape(n, k), similarity[~own].reshape(n, k)
     similarity[ids < 0] = np.nan
     return ids, np.clip(similarity, -1.0, 1.0, out=similarity)
+
+
+class Cells(NamedTuple):
+    """Centroids (C, D) of cells, and how many of its nearest cells each vector belongs to."""
+
+    centroids: Vectors
+    overlap: int
+
+
+def cells_of(sample: Vectors, n: int) -> Cells:
+    """Cells for n vectors that can't be held together, learned from a sample (m, D) of them: Lloyd's k-means.
+
+    One cell where n vectors can be compared all with all. Else about CELL vectors are nearest to each, and every vector
+    goes to the OVERLAP nearest, so that a near pair on a border meets all the same.
+    """
+    unit = directions(sample)[0]
+    if n <= EXACT or len(unit) < 2:
+        return Cells(np.zeros((1, unit.shape[1]), np.float32), 1)
+    wanted = min(-(-n // CELL), len(unit) // 4)
+    centroids = unit[np.sort(np.random.default_rng(SEED).choice(len(unit), wanted, replace=False))]
+    for _ in range(ROUNDS):
+        nearest = (unit @ centroids.T).argmax(axis=1)
+        sums = np.zeros_like(centroids)
+        np.add.at(sums, nearest, unit)
+        moved, usable = directions(sums)
+        centroids = np.where(usable[:, None], moved, centroids)
+    return Cells(centroids, min(OVERLAP, wanted))
+
+
+def nearest_cells(vectors: Vectors, cells: Cells) -> npt.NDArray[np.int64]:
+    """The cells that vectors (n, D) belong to, (n, overlap)."""
+    closeness = directions(vectors)[0] @ cells.centroids.T
+    if cells.overlap == closeness.shape[1]:
+        return np.broadcast_to(np.arange(cells.overlap), closeness.shape).astype(np.int64)
+    return np.argpartition(-closeness, cells.overlap - 1, axis=1)[:, : cells.overlap].astype(np.int64)

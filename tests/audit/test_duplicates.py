@@ -72,9 +72,9 @@ def test_masks_find_what_the_definition_finds(bits: int) -> None:
     far = rng.integers(0, WORD, 20_000, dtype=np.uint64).view(np.int64)
     phash, dhash = family(rng, 200, 4)
     both = (np.concatenate([far, phash]), np.concatenate([far, dhash]))
-    search = duplicates._Search(
-        both[0].view(np.uint64), both[1].view(np.uint64), np.zeros(20_200, int), np.zeros((1, 1), bool), bits, 8, 20_200
-    )
+    words = [column.view(np.uint64) for column in both]
+    none, apart = np.zeros(20_200, int), np.zeros((1, 1), bool)
+    search = duplicates._Search(words[0], words[1], none, apart, bits, 8, np.arange(20_200), none > 0)
     assert len(search._masks()) > 1 or bits == 0
     found = {(i - 20_000, j - 20_000) for i, j in listed(near_duplicates(*both, bits=bits, confirm_bits=8))}
     assert found == set(slow(phash, dhash, bits, 8))
