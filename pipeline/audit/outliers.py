@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import eigh
 
 from secondlook.pipeline.audit.neighbors import directions
 from secondlook.pipeline.core.rules import Finding
@@ -83,8 +84,10 @@ def fit(
     rows = np.flatnonzero(usable)
     if len(rows) < 2 * LEAST_SAMPLED:
         return None
-    _, basis = np.linalg.eigh(unit[rows].T.astype(np.float64) @ unit[rows].astype(np.float64))
-    space = Space(np.ascontiguousarray(basis[:, ::-1][:, :DIMENSIONS]))
+    moments = unit[rows].T.astype(np.float64) @ unit[rows].astype(np.float64)
+    last = len(moments) - 1
+    _, basis = eigh(moments, subset_by_index=(max(last - DIMENSIONS + 1, 0), last), driver="evx")
+    space = Space(np.ascontiguousarray(basis))
     places, _ = space.place(vectors)
     groups: dict[str | None, list[int]] = {}
     for row in rows.tolist():
@@ -177,7 +180,7 @@ def unlike_the_rest(placed: Placed, reference: Reference) -> Iterator[Finding]:
     for row in np.flatnonzero(far).tolist():
         distance, name = float(found.distance[row]), reference.names[found.nearest[row]]
         rest = f"its nearest class, {name}," if name is not None else "the pictures without a label"
-        message = f"unlike the rest: {distance:.1f} times as far from {rest} as is usual there"
+        message = f"unlike the rest: {distance:.2f} times as far from {rest} as is usual there"
         evidence = {"distance": round(distance, 4), "threshold": round(reference.threshold, 4), "nearest": name}
         score = round(1 - reference.threshold / distance, 6)
         yield Finding(

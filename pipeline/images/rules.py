@@ -120,7 +120,9 @@ _RULES = (
         why="Annotators disagree on it for no fault of theirs, and agreement is what everything else is measured by.",
         how=(
             "The shorter side is below `min_side_px`. People name scenes and objects in color pictures of 32 pixels, "
-            "and fall off steeply below. The score says how far below: 0 at the threshold, 1 at no pixels."
+            "and fall off steeply below. The score says how far below: 0 at the threshold, 1 at no pixels. Where several people "
+            "answered for at least 30 pictures below the threshold and 30 above, the note and the evidence say on what share of each "
+            "they disagree, and where somebody was unsure or called the picture bad, with Wilson's intervals."
         ),
         todo="Get the original if this is a thumbnail; else drop it.",
         source="Torralba, Fergus, Freeman 2008, 80 million tiny images (people's accuracy by resolution)",

@@ -52,7 +52,7 @@ RULES = (
             "By pictures: of those labeled with either class on which the two together have at least half of the probability, out of "
             "sample, the area under the ROC curve of p(first) / p(second) for the label: 0.5 where the label says nothing, 1 "
             "where the two never mix. Flagged where its one-sided 95 % bound (Hanley, McNeil 1982) is at most `same_class`, both "
-            "classes have 10 pictures, and the two claim at least 40 % of them. By names: case, separators, accents, plural endings and the "
+            "classes have 10 pictures, and the two claim at least 30 % of them. By names: case, separators, accents, plural endings and the "
             "order of synonyms don't count; equal then is flagged in any case, and a synonym in common, or one letter apart in words of six "
             "or more, unless the model tells the two apart (an area from 0.8 up). The smaller class is named, with the larger one. "
             "The score is 2 - 2 x area by pictures, 1 for equal names, at least 0.5 for like ones."
@@ -72,6 +72,10 @@ RULES = (
         how="Counts the labeled pictures of each class, declared classes without any included. The score is 1 - count / min_class.",
         todo="Collect more, merge it into a wider class, or leave it out until there are enough.",
         source="ours",
+        limits=(
+            "Samples are counted: copies of one picture count as often as they are there, and wrong labels count as the class that they "
+            "name. How many are enough depends on the class; no number is right for all."
+        ),
         thresholds=("min_class",),
     ),
     Rule(
@@ -97,6 +101,15 @@ RULES = (
             "balance them. Waive it where the property is what the class means (night is dark)."
         ),
         source="Kuiper 1960; Westfall, Young 1993; random tables, Patefield 1981 (scipy.stats.random_table)",
+        limits=(
+            "Folders are not looked at, since they often name the class; give them as an attribute. Attributes with more than 1,000 "
+            "values are left out, and so are values that fewer than 5 pictures have. Copies that differ in bytes count "
+            "as several pictures, and frames of one video too: p is then too small. What pictures show moves these numbers as well: over CIFAR-10 "
+            "(5,000 pictures) the largest gaps are 0.28 in brightness and 0.30 in bytes, over 100 classes of Tiny ImageNet (10,000 "
+            "pictures) 0.36 and 0.63, where 1 class of the 110 is flagged (bytes of `confectionery`, which has much detail). Colors, "
+            "backgrounds and watermarks are not looked at. Of 500 simulated datasets with three properties that say nothing, fewer than 5 % "
+            "have any p below 0.05."
+        ),
         thresholds=("giveaway", "giveaway_p", "min_class"),
     ),
 )
