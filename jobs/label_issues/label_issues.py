@@ -1,6 +1,5 @@
 """`secondlook label-issues`: the label audit alone, on labels and probabilities from files. No lake, no Spark, no torch."""
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import typer
 
 from secondlook.jobs.files.spreadsheet import SpreadsheetOption, is_formula
 from secondlook.jobs.label_issues import issues_csv
+from secondlook.jobs.label_issues.confusions import Confusions
 from secondlook.jobs.label_issues.issues_csv import STDOUT
 from secondlook.jobs.label_issues.label_column import LabelColumn, class_list, ordered, read_labels
 from secondlook.jobs.label_issues.probability_files import NpyFile, TopKColumns, TopKFile, kind_of
@@ -24,8 +24,6 @@ from secondlook.pipeline.core.errors import UserError
 
 SCORE_NOTE = "p_error is a score that ranks labels, not a probability: it is one only after calibration."
 SHOWN_CONFUSIONS = 10
-
-Confusions = Counter[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def run(
     fixed = checked_margin(margin)
     audit = _audit(labels, probs, column, classes, columns or TopKColumns())
     choice = _choice(audit) if fixed is None else Choice(fixed, "given by --margin")
-    flagged, confusions = 0, Confusions()
+    flagged, confusions = 0, Confusions(len(audit.names))
     cells = issues_csv.cells_of(audit.names, spreadsheet=spreadsheet)
     n = len(audit.given)
     with (
@@ -74,7 +72,7 @@ def run(
             found = decide(given, block, choice.margin, choice.basis)
             issues_csv.write(stream, row, given, found, cells, flagged_only=flagged_only)
             flagged += int(found.flagged.sum())
-            confusions.update(zip(given[found.flagged].tolist(), found.suggested[found.flagged].tolist(), strict=True))
+            confusions.add(given[found.flagged], found.suggested[found.flagged])
             row += len(given)
             advance(len(given))
     labeled = int((audit.given >= 0).sum())
@@ -91,8 +89,7 @@ def run(
     }
     if not spreadsheet and any(is_formula(name) for name in audit.names):
         console.say("a spreadsheet may run class names that begin with =, +, - or @; --spreadsheet makes them text")
-    common = sorted(confusions.items(), key=lambda item: (-item[1], item[0]))[:SHOWN_CONFUSIONS]
-    return summary, [(audit.names[pair[0]], audit.names[pair[1]], count) for pair, count in common]
+    return summary, [(audit.names[a], audit.names[b], count) for a, b, count in confusions.most(SHOWN_CONFUSIONS)]
 
 
 def _choice(audit: Audit) -> Choice:

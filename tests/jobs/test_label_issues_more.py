@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from secondlook.jobs.label_issues import label_issues, probability_files, topk_arrays
+from secondlook.jobs.label_issues import confusions, label_issues, probability_files, topk_arrays
+from secondlook.jobs.label_issues.confusions import Confusions
 from secondlook.pipeline.audit.mislabels import label_errors, label_errors_topk
 from tests.jobs.test_label_issues import call, labels_file, mistake, probs_file, written
 
@@ -192,6 +196,21 @@ def test_names_never_run_in_a_spreadsheet_where_it_is_asked_for(
     assert (tmp_path / "out.csv").read_bytes().startswith(b"\xef\xbb\xbfrow,given")
     given = [line.split(",")[1] for line in (tmp_path / "out.csv").read_text(encoding="utf-8-sig").splitlines()[1:]]
     assert given == [*(f"'{name}" for name in hostile[:5]), "-7", "plain"]
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.integers(0, 8))
+def test_confusions_are_counted_as_a_counter_does(seed: int, k: int, blocks: int) -> None:
+    rng = np.random.default_rng(seed)
+    counted, expected = Confusions(k), Counter[tuple[int, int]]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(confusions, "WAITING", 20)
+        for _ in range(blocks):
+            given, suggested = rng.integers(0, k, (2, int(rng.integers(0, 15))))
+            counted.add(given, suggested.astype(np.int32))
+            expected.update(zip(given.tolist(), suggested.tolist(), strict=True))
+        common = sorted(expected.items(), key=lambda item: (-item[1], item[0]))
+        for n in (3, 10_000):
+            assert counted.most(n) == [(a, b, count) for (a, b), count in common[:n]]
 
 
 def test_memory_is_bounded_by_the_block(tmp_path: Path) -> None:
