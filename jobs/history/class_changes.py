@@ -157,7 +157,9 @@ def _commit(
 
 def _tasks(lake: Lake, version: Version, attempt: Attempt, event: ClassEvent, bearing: Any) -> list[dict[str, Any]]:
     """Rows of `batches` that ask for every content of the class once, the new classes as choices."""
-    contents = dict(zip(bearing["content_id"].to_pylist(), bearing["sample_id"].to_pylist(), strict=True))
+    contents: dict[str, str] = {}
+    for content, sample in zip(bearing["content_id"].to_pylist(), bearing["sample_id"].to_pylist(), strict=True):
+        contents.setdefault(content, sample)  # equal pictures are asked for once
     asked = [acquire.Candidate(sample, content, SPLIT, 1.0) for content, sample in contents.items()]
     chosen = acquire.arrange(queue.paired(lake, version, asked), seed=attempt.seq)
     facts = {"batch": f"batch-{attempt.seq}", "strategy": SPLIT, "choices": sorted(event.names), "time": event.time}

@@ -323,6 +323,6 @@ def test_followed_predictions_are_what_a_loop_makes_of_them(data: st.DataObject)
         for name, classes, probs in zip(*(found[c].to_pylist() for c in found.column_names), strict=True)
     }
     assert fast.keys() == slow.keys()
-    for name, row in fast.items():
-        assert row == pytest.approx(slow[name], abs=1e-5)
-        assert list(row.values()) == sorted(row.values(), reverse=True)
+    for name, masses in fast.items():
+        assert masses == pytest.approx(slow[name], abs=1e-5)
+        assert list(masses.values()) == sorted(masses.values(), reverse=True)
