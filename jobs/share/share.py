@@ -61,6 +61,12 @@ def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[
     }
 
 
+def brief(lake: Lake, settings: Settings, version: Version) -> dict[str, Any]:
+    """The part of `run` that other verbs show beside their own: called, value, interval, answers."""
+    told = run(lake, settings, version)
+    return {name: told[name] for name in ("called", "value", "interval", "answers")}
+
+
 def _by_model(lake: Lake, version: Version) -> float | None:
     """The model's estimate; None where there is no model, or no label that it knows."""
     if not lake.latest("models", version, ["model"]).num_rows:
@@ -214,12 +220,15 @@ def told(summary: Mapping[str, Any]) -> list[str]:
         lines += [f"  {n:,} without an adjudicated label: {REASONS[reason]}" for reason, n in state["open"].items()]
         if state["changed_since"]:
             lines.append(_since(summary))
+    return [*lines, told_p_error(summary)]
+
+
+def told_p_error(summary: Mapping[str, Any]) -> str:
+    """Whether p_error is a score or a probability, in words."""
     kind = summary["p_error"]
-    lines.append(
-        f"p_error is a {kind['is']}: {kind['answers']} adjudicated answers"
-        + (f", and {kind['needed']} make it a probability" if kind["is"] == "score" else "")
-    )
-    return lines
+    if kind["is"] == "score":
+        return f"p_error is a score: {kind['needed']} adjudicated answers make it a probability, {kind['answers']} are there"
+    return f"p_error is a probability, calibrated on {kind['answers']:,} adjudicated answers"
 
 
 def _figure(one: Mapping[str, Any]) -> str:
@@ -233,9 +242,20 @@ def _many(summary: Mapping[str, Any]) -> str:
 
 def _since(summary: Mapping[str, Any]) -> str:
     """What changed since the draw, and what that would leave if every change was right."""
-    changed = summary["audit"]["changed_since"]
-    line = f"  {changed:,} labels were changed since; a new audit measures the labels of today"
-    if summary["called"] == WRONG and summary["population"]:
-        left = [max(end - changed / summary["population"], 0.0) for end in summary["interval"]]
-        line += f" (if every change corrected a wrong label: {left[0]:.1%} to {left[1]:.1%})"
-    return line
+    line = (
+        f"  {summary['audit']['changed_since']:,} labels were changed since; a new audit measures the labels of today"
+    )
+    ends = left(summary)
+    return line + (f" (if every change corrected a wrong label: {ends[0]:.1%} to {ends[1]:.1%})" if ends else "")
+
+
+def left(summary: Mapping[str, Any]) -> tuple[float, float] | None:
+    """The interval of the share of wrong labels if every label that changed since the draw was wrong and is right now.
+
+    The most that corrections can have done, as nobody has checked them; None where nothing changed or it isn't known.
+    """
+    if summary["called"] != WRONG or not summary["population"] or not summary["audit"]["changed_since"]:
+        return None
+    gone = summary["audit"]["changed_since"] / summary["population"]
+    low, high = summary["interval"]
+    return max(low - gone, 0.0), max(high - gone, 0.0)

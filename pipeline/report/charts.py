@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from markupsafe import Markup
 
 from secondlook.pipeline.core.statistics import Share
-from secondlook.pipeline.report.facts import Confusion, Histogram
+from secondlook.pipeline.report.facts import Confusion, Estimated, Histogram
 
 MATRIX_CLASSES = 30  # beyond this a matrix can't be read, and the page lists the top confusions alone
 SAME = 0.12  # opacity where all agree
@@ -38,7 +38,7 @@ def bar(value: float, most: float, part: float = 0.0) -> Markup:
     return _svg(10, body, "bar")
 
 
-def whisker(share: Share, most: float) -> Markup:
+def whisker(share: Share | Estimated, most: float) -> Markup:
     """A share as a dot with its interval as a line, on a scale from 0 to `most`."""
     if not share.n:
         return _svg(14, Markup(""), "whisker")

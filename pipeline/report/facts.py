@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.pipeline.core.rules import Rule
-from secondlook.pipeline.core.statistics import Share, share
+from secondlook.pipeline.core.statistics import Interval, Share, share
 
 
 @dataclass(frozen=True)
@@ -205,6 +205,45 @@ class AttributeFacts:
 
 
 @dataclass(frozen=True)
+class Estimated:
+    """An estimated share, 0 to 1, with its interval, from `n` answers; unlike a counted Share, answers weigh differently."""
+
+    value: float
+    n: int
+    interval: Interval
+
+
+@dataclass(frozen=True)
+class ShareFacts:
+    """How many labels are wrong. `called` says what `value` is; `measured` is the same with its interval, None without answers.
+
+    `population` labels as of version `drawn_from` were drawn from. `open`: why drawn pictures have no adjudicated label, and how many.
+    """
+
+    called: str
+    value: float
+    method: str
+    p_error: str
+    measured: Estimated | None = None
+    population: int | None = None
+    drawn_from: int = 0
+    classes: Mapping[str, Estimated] = field(default_factory=dict)
+    pooled: int = 0
+    drawn: int = 0
+    answered: int = 0
+    adjudicated: int = 0
+    open: Mapping[str, int] = field(default_factory=dict)
+    changed: int = 0
+    left: tuple[float, float] | None = None
+
+    @property
+    def most(self) -> float:
+        """Where the scale of the bars ends: at the end of the widest interval, rounded up to 5 %."""
+        ends = [one.interval.high for one in (*self.classes.values(), *([self.measured] if self.measured else []))]
+        return min(1.0, math.ceil(max(ends, default=1.0) * 20) / 20)
+
+
+@dataclass(frozen=True)
 class VersionFacts:
     """A version in the history: what made it, and label events by source (of `labels` that changed)."""
 
@@ -256,6 +295,7 @@ class Facts:
     classes: tuple[ClassCount, ...]
     history: History
     findings: Findings | None = None
+    share: ShareFacts | None = None
     model: ModelFacts | None = None
     pictures: PictureFacts | None = None
     attributes: tuple[AttributeFacts, ...] = ()

@@ -14,7 +14,7 @@ import jinja2
 
 from secondlook.pipeline.core.statistics import Share
 from secondlook.pipeline.report import advice, charts
-from secondlook.pipeline.report.facts import ClassCount, Facts
+from secondlook.pipeline.report.facts import ClassCount, Estimated, Facts
 
 BARS = 30  # classes that are drawn; all others are in the full table
 TABLE_ROWS = 2000  # beyond this a table of classes is no longer for reading, and would make the page megabytes larger
@@ -46,12 +46,12 @@ def percent(value: float, digits: int | None = None) -> str:
     return f"{value * 100:.{digits}f} %"
 
 
-def reach(share: Share) -> str:
+def reach(share: Share | Estimated) -> str:
     """The interval of a share: `9.8–15.1 %`."""
     return f"{share.interval.low * 100:.1f}–{share.interval.high * 100:.1f} %"
 
 
-def interval(share: Share) -> str:
+def interval(share: Share | Estimated) -> str:
     """The interval of a share and its n: `9.8–15.1 %, n = 612`."""
     return f"{reach(share)}, n = {share.n:,}"
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from secondlook.pipeline.core.rules import Rule
-from secondlook.pipeline.core.statistics import share
+from secondlook.pipeline.core.statistics import Interval, share
 from secondlook.pipeline.report import facts as f
 
 EVIL = "<img src=x onerror=alert(1)>"
@@ -73,6 +73,26 @@ def everything() -> f.Facts:
             9,
         ),
         findings=f.Findings(3, True, 7, (labels, copies), {"SL102": EVIL}),
+        share=f.ShareFacts(
+            called="share of wrong labels",
+            value=0.0912,
+            method=EVIL,
+            p_error="p_error is a score",
+            measured=f.Estimated(0.0912, 480, Interval(0.0811, 0.1024)),
+            population=900,
+            drawn_from=3,
+            classes={
+                EVIL: f.Estimated(0.12, 40, Interval(0.05, 0.21)),
+                "x" * 300: f.Estimated(0, 31, Interval(0, 0.02)),
+            },
+            pooled=1,
+            drawn=500,
+            answered=490,
+            adjudicated=480,
+            open={EVIL: 20},
+            changed=5,
+            left=(0.0755, 0.0968),
+        ),
         model=f.ModelFacts(
             name=EVIL,
             backbone=BREAKOUT,

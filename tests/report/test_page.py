@@ -129,7 +129,7 @@ def test_a_lake_that_was_only_ingested_says_what_would_add_each_section(new: Mak
         assert command in text
 
 
-@pytest.mark.parametrize("missing", ["findings", "model", "pictures"])
+@pytest.mark.parametrize("missing", ["findings", "share", "model", "pictures"])
 def test_any_stage_may_be_missing(hostile: Make, missing: str) -> None:
     assert "</html>" in render(hostile(**{missing: None}))
 
@@ -144,6 +144,26 @@ def test_a_lake_without_a_single_readable_picture_has_a_page(new: Make) -> None:
 
 def test_clean_findings_are_said_so(hostile: Make) -> None:
     assert "found nothing" in Page(render(hostile(findings=f.Findings(3, False, 0, ())))).text
+
+
+def test_the_share_of_wrong_labels_says_what_it_is(hostile: Make) -> None:
+    whole = " ".join(Page(render(hostile())).texts)
+    for words in (
+        "share of wrong labels",
+        "8.1–10.2 %",
+        "of 900 labels, version 3",
+        "480 adjudicated",
+        "7.5 % to 9.7 % are left",
+    ):
+        assert words in whole
+    assert "no truth" not in whole
+    one = dataclasses.replace(hostile().share, called="share that one more person disputes")
+    assert "One person’s answer is no truth" in " ".join(Page(render(hostile(share=one))).texts)
+    model = f.ShareFacts("the model's estimate", 0.051, "", "p_error is a score.")
+    told = " ".join(Page(render(hostile(share=model))).texts)
+    assert "it has no interval" in told
+    assert "5.1 %" in told
+    assert told.count("95 % interval") < whole.count("95 % interval")
 
 
 def test_many_classes_are_drawn_in_part_and_listed_in_full(hostile: Make) -> None:
