@@ -24,7 +24,7 @@ IN_ORDER = [("key", "ascending"), ("sample_id", "ascending")]
 
 def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said:
     """SL103, SL201, SL202, SL203; with a model, copies are looked for among neighbors in its embedding, too."""
-    repeated, found = carrier.repeated(), carrier.comparable(model and model.embedder, settings)
+    repeated, found = carrier.repeated(), carrier.comparable(model.embedder if model else None, settings)
     contents = _survivors_first(found.contents)
     near, unread = alike(carrier, contents, found.proposed, settings)
     near_ones = contents["content_id"].take(pa.array(near.having_near()))

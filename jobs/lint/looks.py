@@ -82,14 +82,12 @@ def proposals(contents: pa.Table, vectors: Iterable[pa.Table]) -> pa.Table:
 def likely_pairs(names: pa.Array | pa.ChunkedArray, phash: Ints, space: Reals) -> pa.Table:
     """Pairs of neighbors in the space (n, d) that are worth a look: PROPOSED, each in one order or in both."""
     found = neighbors(space, NEIGHBORS)
-    one = np.repeat(np.arange(len(phash)), found.ids.shape[1])
-    other, cosine = found.ids.ravel(), found.similarity.ravel()
-    there = other >= 0
-    one, other, cosine = one[there], other[there], cosine[there]
+    one, at = np.nonzero(found.ids >= 0)
+    other, cosine = found.ids[one, at], found.similarity[one, at]
     bits, _ = bits_between(phash, mirrored(phash), one, other)
     worth = likely(cosine, bits)
-    one, other, cosine = one[worth], other[worth], cosine[worth]
-    return pa.table([names.take(pa.array(one)), names.take(pa.array(other)), pa.array(cosine)], schema=PROPOSED)
+    both = (names.take(pa.array(side[worth])) for side in (one, other))
+    return pa.table([*both, pa.array(cosine[worth])], schema=PROPOSED)
 
 
 def _placed(vectors: Iterable[pa.Table], ids: pa.Array) -> tuple[Ints, Reals]:
@@ -100,8 +98,6 @@ def _placed(vectors: Iterable[pa.Table], ids: pa.Array) -> tuple[Ints, Reals]:
         place = pc.index_in(table["content_id"], value_set=ids)
         known = pc.is_valid(place)
         rows = matrix(table["vector"].filter(known))
-        if len(rows) and held and learning and rows.shape[1] != held[0][1].shape[1]:
-            continue  # of another network under the same name: nothing to compare it with
         if len(rows):
             held.append((place.filter(known).to_numpy().astype(np.int64), rows))
         if learning and sum(len(at) for at, _ in held) >= EMBEDDING_ROWS:
@@ -120,7 +116,7 @@ def _placed(vectors: Iterable[pa.Table], ids: pa.Array) -> tuple[Ints, Reals]:
 
 def matrix(vectors: pa.ChunkedArray) -> Reals:
     """Lists of equal length as rows (n, D)."""
-    flat = pc.list_flatten(vectors).to_numpy().astype(np.float32)
+    flat: Reals = pc.list_flatten(vectors).to_numpy().astype(np.float32)
     return flat.reshape(len(vectors), -1) if len(vectors) else flat.reshape(0, 1)
 
 

@@ -14,7 +14,7 @@ MOST_BITS = 26  # unlike pictures differ in 32 on average
 
 def likely(cosine: Reals, bits: Ints) -> Flags:
     """Whether pairs with this cosine of their whitened embeddings and this many differing bits are worth a look, (p,)."""
-    return (bits <= MOST_BITS) & (bits <= BITS_PER_COSINE * cosine)  # type: ignore[no-any-return]
+    return (bits <= MOST_BITS) & (bits <= BITS_PER_COSINE * cosine)
 
 
 def bits_between(phash: Ints, mirrored: Ints, one: Ints, other: Ints) -> tuple[Ints, Flags]:
@@ -32,7 +32,7 @@ def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, 
     first, second = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
     unknown = np.full(len(first), np.nan, np.float32)
     embedded = Pairs(first, second, bits[apart], mirrored[apart], cosine[apart].astype(np.float32), unknown)
-    every = Pairs(*(np.concatenate(columns) for columns in zip(by_hash, embedded, strict=True)))
+    every = by_hash.beside(embedded)
     order = np.lexsort((np.arange(len(every.first)), every.second, every.first))
     every = every.chosen(order)
     new = np.ones(len(order), np.bool_)

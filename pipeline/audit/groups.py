@@ -35,7 +35,25 @@ class Pairs(NamedTuple):
 
     def chosen(self, which: Ints | Flags) -> "Pairs":
         """Some of the pairs."""
-        return Pairs(*(column[which] for column in self))
+        return Pairs(
+            self.first[which],
+            self.second[which],
+            self.bits[which],
+            self.mirrored[which],
+            self.cosine[which],
+            self.match[which],
+        )
+
+    def beside(self, others: "Pairs") -> "Pairs":
+        """These pairs and others."""
+        return Pairs(
+            np.concatenate([self.first, others.first]),
+            np.concatenate([self.second, others.second]),
+            np.concatenate([self.bits, others.bits]),
+            np.concatenate([self.mirrored, others.mirrored]),
+            np.concatenate([self.cosine, others.cosine]),
+            np.concatenate([self.match, others.match]),
+        )
 
 
 class Near(NamedTuple):

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 Thumbnails = npt.NDArray[np.uint8]
-Maps = npt.NDArray[np.float32]
+Reals = npt.NDArray[np.float32]
+Maps = npt.NDArray[np.floating]
 
 SIDE_PX = 32
 REACH_PX = 4  # shifts in each direction that are tried
@@ -36,9 +37,9 @@ class Likeness(NamedTuple):
     that decides. `mirrored` says whether one of them was turned left to right for it.
     """
 
-    match: Maps
-    color: Maps
-    detail: Maps
+    match: Reals
+    color: Reals
+    detail: Reals
     mirrored: npt.NDArray[np.bool_]
 
 
@@ -52,22 +53,23 @@ def likeness(one: Thumbnails, other: Thumbnails, enough: float = 1.0) -> Likenes
     """Compare pairs of thumbnails, (P, 32, 32, 3) both; a `match` that is `enough` without refinement is not refined."""
     assert one.shape == other.shape == (len(one), SIDE_PX, SIDE_PX, 3), (one.shape, other.shape)
     p = len(one)
-    found = Likeness(*(np.full(p, -1.0, np.float32) for _ in range(3)), mirrored=np.zeros(p, np.bool_))
+    match, color, detail = (np.full(p, -1.0, np.float32) for _ in range(3))
+    turned = np.zeros(p, np.bool_)
     for start in range(0, p, CHUNK):
         part = slice(start, min(start + CHUNK, p))
         coarse, mirrored, shifts = _best_shifts(_detail(one[part] @ _GRAY), _detail(other[part] @ _GRAY))
-        found.mirrored[part] = mirrored
+        turned[part] = mirrored
         for row in range(part.stop - part.start):
             if coarse[row] < HOPELESS:
                 continue
             left, right = one[start + row], other[start + row]
             left = np.ascontiguousarray(left[:, ::-1]) if mirrored[row] else left
-            for column, value in zip(found[:3], _fit(left, right, shifts[row], enough), strict=True):
+            for column, value in zip((match, color, detail), _fit(left, right, shifts[row], enough), strict=True):
                 column[start + row] = value
-    return found
+    return Likeness(match, color, detail, turned)
 
 
-def _blur() -> Maps:
+def _blur() -> Reals:
     """The matrix B of a Gaussian blur with reflected borders: B @ picture @ B.T."""
     kernel = cv2.getGaussianKernel(17, BLUR_PX, cv2.CV_32F)
     return cv2.filter2D(np.eye(SIDE_PX, dtype=np.float32), -1, kernel, borderType=cv2.BORDER_REFLECT_101)  # type: ignore[return-value]
@@ -78,7 +80,7 @@ _BLUR = _blur()
 
 def _detail(gray: Maps) -> Maps:
     """Gray pictures (P, 32, 32) without what a blur leaves of them."""
-    return gray - _BLUR @ gray @ _BLUR.T  # type: ignore[no-any-return]
+    return gray - _BLUR @ gray @ _BLUR.T
 
 
 def _best_shifts(one: Maps, other: Maps) -> tuple[Maps, npt.NDArray[np.bool_], npt.NDArray[np.int64]]:
@@ -92,7 +94,7 @@ def _best_shifts(one: Maps, other: Maps) -> tuple[Maps, npt.NDArray[np.bool_], n
     return maps.reshape(len(one), -1)[np.arange(len(one)), best].astype(np.float32), orientation == 1, shifts
 
 
-def _correlations(picture: Maps, spectrum: npt.NDArray[np.complex64]) -> Maps:
+def _correlations(picture: Maps, spectrum: npt.NDArray[np.complexfloating]) -> Maps:
     """Sums of products of each picture's normed core with the other's window at each shift, (P, 9, 9)."""
     core = picture[:, REACH_PX:-REACH_PX, REACH_PX:-REACH_PX]
     core = core - core.mean(axis=(1, 2), keepdims=True)
@@ -100,7 +102,7 @@ def _correlations(picture: Maps, spectrum: npt.NDArray[np.complex64]) -> Maps:
     padded = np.zeros_like(picture)
     padded[:, :CORE_PX, :CORE_PX] = core
     product = np.fft.irfft2(np.conj(np.fft.rfft2(padded)) * spectrum, s=(SIDE_PX, SIDE_PX))
-    return product[:, : 2 * REACH_PX + 1, : 2 * REACH_PX + 1]  # type: ignore[no-any-return]
+    return product[:, : 2 * REACH_PX + 1, : 2 * REACH_PX + 1]
 
 
 def _window_energy(picture: Maps) -> npt.NDArray[np.float64]:
@@ -111,7 +113,7 @@ def _window_energy(picture: Maps) -> npt.NDArray[np.float64]:
         table[:, 1:, 1:] = values.cumsum(axis=1).cumsum(axis=2)
         c = CORE_PX
         sums.append(table[:, c:, c:] - table[:, :-c, c:] - table[:, c:, :-c] + table[:, :-c, :-c])
-    return sums[1] - sums[0] ** 2 / CORE_PX**2  # type: ignore[no-any-return]
+    return sums[1] - sums[0] ** 2 / CORE_PX**2
 
 
 def _fit(one: Any, other: Any, shift: npt.NDArray[np.int64], enough: float) -> tuple[float, float, float]:

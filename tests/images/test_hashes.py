@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 from scipy.fft import dct
 
-from secondlook.pipeline.images.hashes import dhash, hamming, mirrored, phash, small
+from secondlook.pipeline.images.hashes import dhash, hamming, mirrored, mirrored_dhash, phash, small
 
 
 def texture(seed: int, height: int = 112, width: int = 112) -> npt.NDArray[Any]:
@@ -115,3 +115,13 @@ def test_hamming_counts_bits(one: npt.NDArray[Any], other: npt.NDArray[Any]) -> 
     ]
     assert hamming(one, other).tolist() == wanted
     assert hamming(one[:, None], other[None]).shape == (5, 5)
+
+
+def test_the_dhash_of_a_mirror_image_is_known_without_it() -> None:
+    rng = np.random.default_rng(5)
+    for _ in range(20):
+        picture = small(rng.integers(0, 256, (64, 64), dtype=np.uint8))
+        turned = np.ascontiguousarray(picture[:, ::-1])
+        assert int(hamming(int(mirrored_dhash(np.array([dhash(picture)]))[0]), dhash(turned))) <= 3  # ties
+    words = rng.integers(-(2**63), 2**63 - 1, 100)
+    assert np.array_equal(mirrored_dhash(mirrored_dhash(words)), words)
