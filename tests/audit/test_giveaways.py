@@ -161,3 +161,13 @@ def test_a_class_with_every_property_is_one_finding_whatever_its_name() -> None:
     )
     assert (found.subject, found.key) == (hostile, hostile)
     assert "[b] for 100%" in found.message
+
+
+def test_ids_say_nothing_however_they_are_called() -> None:
+    """Each picture has a value of its own, and a few share one: no bin of that tells a class."""
+    table = np.zeros((2, 84), np.int64)
+    table[0, :40], table[1, 40:80] = 1, 1
+    table[:, 80:] = 1
+    (small,) = [merged(Property("attribute id", table, tuple(f"{k:02}" for k in range(84))))]
+    assert small.values == ("another",)
+    assert list(giveaways([small], NAMES[:2], effect=0.0, alpha=1.0, least=1)) == []

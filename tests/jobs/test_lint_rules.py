@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -290,3 +291,46 @@ def test_vectors_are_read_a_part_at_a_time(small: Lake, monkeypatch: pytest.Monk
     assert found[0] == found[1]
     assert {key("dog", 7), key("dog", 8)} <= {row["key"] for row in found[0]}
     assert key("dog", 9) not in {row["key"] for row in found[0]}
+
+
+@pytest.mark.soak
+def test_a_real_class_that_was_split_at_random_is_found_and_its_real_neighbor_is_not(
+    shared_data: Callable[[str], Path], shared_model: Callable[[str], Path]
+) -> None:
+    """Cats, dogs and ships of CIFAR-10, 400 each; a third of the dogs get another name."""
+    import csv
+    import zipfile
+
+    import torch
+
+    from secondlook.pipeline.audit.two_names import Seen, rivals, seen, two_names
+    from secondlook.pipeline.core.decode import Limits
+    from secondlook.pipeline.core.seeds import generator
+    from secondlook.pipeline.learn import backbones, ensemble, heads
+    from secondlook.pipeline.learn.batches import picture_batches
+    from secondlook.pipeline.learn.calibration import cross_fit_temperature
+    from secondlook.pipeline.learn.crossfit import assign_folds
+
+    folder, rng = shared_data("cifar10n"), generator(7, "split")
+    with (folder / "train.csv").open(newline="") as stream:
+        rows_ = [row for row in csv.DictReader(stream) if row["clean"] in {"cat", "dog", "ship"}]
+    chosen = [row for name in ("cat", "dog", "ship") for row in [r for r in rows_ if r["clean"] == name][:400]]
+    names = ["cat", "dog", "hound", "ship"]
+    called = ["hound" if row["clean"] == "dog" and rng.random() < 1 / 3 else row["clean"] for row in chosen]
+    labels = np.array([names.index(name) for name in called])
+    where = torch.device("cpu")
+    net = backbones.load(str(shared_model("mobilenet_v2")), 128, where)
+    with zipfile.ZipFile(folder / "images-train.zip") as archive:
+        stream_ = ((row["file"], archive.read(row["file"])) for row in chosen)
+        batches = picture_batches(stream_, 128, 128, Limits())
+        vectors = np.concatenate([net.embed(batch.pixels) for batch in batches])
+    folds = assign_folds(labels, np.arange(len(labels)), 5, generator(7, "folds"))
+    space = heads.fit_space(vectors)
+    fitted = ensemble.cross_fit(space, space.see(vectors), labels, folds, 4, refits=1, seed=7, where=where)
+    probs, _ = cross_fit_temperature(labels, fitted.probs, folds)
+    order = np.argsort(-probs, axis=1, kind="stable")
+    look = seen(rivals(labels, order.astype(np.int32), np.take_along_axis(probs, order, 1)))
+    sizes = {name: called.count(name) for name in names}
+    found = [(one.subject, one.evidence["other"]) for one in two_names(names, sizes, look, SETTINGS.lint.same_class)]
+    assert found == [("hound", "dog")]
+    assert list(two_names(names, sizes, Seen({}, {}), 1.0)) == []
