@@ -58,14 +58,15 @@ def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, settings: Li
     look, first, pairs = near_hashes(
         (phash, dhash), mirror, settings.near_bits, settings.near_confirm_bits, sides, apart
     )
+    by_hash = np.ones(len(pairs.first), np.bool_)
     if proposed.num_rows:
         ids = contents["content_id"].combine_chunks()
         one, other = (
             pc.index_in(proposed[name], value_set=ids).to_numpy().astype(np.int64) for name in ("one", "other")
         )
         bits, turned = bits_between(phash, mirror[0], one, other)
-        pairs = together(pairs, look[one], look[other], proposed["cosine"].to_numpy(), bits, turned)
-    pairs, unread = _by_pixels(carrier, contents["content_id"].take(pa.array(first)), pairs, settings)
+        pairs, by_hash = together(pairs, look[one], look[other], proposed["cosine"].to_numpy(), bits, turned)
+    pairs, unread = _by_pixels(carrier, contents["content_id"].take(pa.array(first)), pairs, by_hash, settings)
     return Alike(grouped(look, first, pairs, sides[first], apart), unread)
 
 
@@ -120,7 +121,9 @@ def matrix(vectors: pa.ChunkedArray) -> Reals:
     return flat.reshape(len(vectors), -1) if len(vectors) else flat.reshape(0, 1)
 
 
-def _by_pixels(carrier: Carrier, looks: pa.ChunkedArray, pairs: Pairs, settings: LintSettings) -> tuple[Pairs, int]:
+def _by_pixels(
+    carrier: Carrier, looks: pa.ChunkedArray, pairs: Pairs, by_hash: Flags, settings: LintSettings
+) -> tuple[Pairs, int]:
     """The pairs that the pixels of each look's first picture confirm; how many of these could not be read."""
     used = np.unique(np.concatenate([pairs.first, pairs.second]))
     seen = carrier.thumbnails(looks.take(pa.array(used)).combine_chunks())
@@ -132,7 +135,7 @@ def _by_pixels(carrier: Carrier, looks: pa.ChunkedArray, pairs: Pairs, settings:
     match, turned = _matches(pixels, one[compared], other[compared], settings)
     every, mirror = np.full(len(one), np.nan, np.float32), np.zeros(len(one), np.bool_)
     every[compared], mirror[compared] = match, turned
-    near = decided(pairs, every, mirror, compared, settings.near_match, settings.near_match_mirrored)
+    near = decided(pairs, by_hash, every, mirror, settings.near_match, settings.near_match_mirrored)
     return near, int((row[used] < 0).sum())
 
 

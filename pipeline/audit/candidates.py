@@ -1,7 +1,6 @@
 """SL202, SL203: pairs that may be copies, proposed by hashes and by an embedding, for the pixels to decide on."""
 
 import numpy as np
-import numpy.typing as npt
 
 from secondlook.pipeline.audit.groups import Flags, Ints, Pairs, Reals
 
@@ -26,8 +25,8 @@ def bits_between(phash: Ints, mirrored: Ints, one: Ints, other: Ints) -> tuple[I
     return np.minimum(direct, turned), turned < direct
 
 
-def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, mirrored: Flags) -> Pairs:
-    """Each pair of looks once: those by hash, with their cosine where it is known, and those that only an embedding says."""
+def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, mirrored: Flags) -> tuple[Pairs, Flags]:
+    """Each pair of looks once, with its cosine where it is known, and whether it is one by hash or only by an embedding."""
     apart = one != other
     first, second = np.minimum(one, other)[apart], np.maximum(one, other)[apart]
     unknown = np.full(len(first), np.nan, np.float32)
@@ -40,20 +39,16 @@ def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, 
     number = np.cumsum(new) - 1
     best = np.full(int(new.sum()), -np.inf, np.float32)
     np.maximum.at(best, number, np.nan_to_num(every.cosine, nan=-np.inf))
-    return every.chosen(new)._replace(cosine=np.where(np.isinf(best), np.nan, best).astype(np.float32))
+    found = every.chosen(new)._replace(cosine=np.where(np.isinf(best), np.nan, best).astype(np.float32))
+    return found, order[new] < len(by_hash.first)
 
 
-def decided(
-    pairs: Pairs, match: Reals, mirrored: npt.NDArray[np.bool_], compared: Flags, least: float, least_mirrored: float
-) -> Pairs:
-    """The pairs that are near: those whose pixels match well enough, and of those that could not be `compared`, hashes'.
+def decided(pairs: Pairs, by_hash: Flags, match: Reals, mirrored: Flags, least: float, least_mirrored: float) -> Pairs:
+    """The pairs that are near: those whose pixels match well enough; without a match (NaN) the hashes' word is taken.
 
     A mirrored match has to be better: pictures have twice as many chances to fit that way, and few are mirrored copies.
     """
     enough = np.where(mirrored, match >= least_mirrored, match >= least)
-    alone = ~compared & np.isnan(pairs.cosine)
-    seen = pairs._replace(
-        match=np.where(compared, match, np.nan).astype(np.float32),
-        mirrored=np.where(compared, mirrored, pairs.mirrored),
-    )
-    return seen.chosen((compared & enough) | alone)
+    unknown = np.isnan(match)
+    seen = pairs._replace(match=match, mirrored=np.where(unknown, pairs.mirrored, mirrored))
+    return seen.chosen(np.where(unknown, by_hash, enough))

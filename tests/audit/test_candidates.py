@@ -39,7 +39,7 @@ def test_bits_are_those_of_the_nearer_orientation() -> None:
 def test_a_pair_that_both_propose_is_one_with_its_cosine() -> None:
     by_hash = pairs((0, 1, 2, False, NAN, NAN), (3, 4, 5, True, NAN, NAN))
     one, other = np.array([1, 2, 5, 5, 0]), np.array([0, 5, 2, 5, 1])
-    found = together(
+    found, hashed = together(
         by_hash,
         one,
         other,
@@ -49,18 +49,19 @@ def test_a_pair_that_both_propose_is_one_with_its_cosine() -> None:
     )
     assert listed(found) == [(0, 1), (2, 5), (3, 4)]
     assert found.bits.tolist() == [2, 8, 5]
+    assert hashed.tolist() == [True, False, True]
     assert np.array_equal(found.cosine, np.array([0.7, 0.8, np.nan], np.float32), equal_nan=True)
 
 
 def test_pixels_decide_where_they_can_be_read_and_hashes_where_they_can_not() -> None:
     proposed = pairs(
         (0, 1, 2, False, NAN, NAN), (0, 2, 2, False, NAN, NAN), (1, 2, 9, False, 0.5, NAN), (1, 3, 9, False, 0.5, NAN),
-        (2, 3, 3, False, NAN, NAN), (2, 4, 9, False, 0.5, NAN),
+        (2, 3, 3, False, 0.9, NAN), (2, 4, 9, False, 0.5, NAN),
     )  # fmt: skip
     match = np.array([0.5, 0.9, 0.9, 0.9, np.nan, np.nan], np.float32)
     mirrored = np.array([False, False, False, True, False, False])
-    compared = ~np.isnan(match)
-    near = decided(proposed, match, mirrored, compared, 0.8, 0.95)
+    by_hash = np.array([True, True, False, False, True, False])
+    near = decided(proposed, by_hash, match, mirrored, 0.8, 0.95)
     # 0-1 does not match; 1-3 would, were it not mirrored; 2-3 is by hash and can't be read; 2-4 is nobody's word.
     assert listed(near) == [(0, 2), (1, 2), (2, 3)]
     assert np.isnan(near.match).tolist() == [False, False, True]
