@@ -1,8 +1,8 @@
 """SL101 as a function of arrays: how sure a model, out of sample, is that a given label is wrong.
 
-The score is the margin between the best other class and the given label, the ranking that held up best over many
-datasets and models in Kuan and Mueller (2022), "Model-agnostic label quality scoring to detect real-world label errors".
-Above which margin a label is flagged is chosen from the data, without truth: see flags.py.
+The score compares the best other class with the given label and nothing else, as the normalized margin does that held up
+best in Kuan and Mueller (2022), "Model-agnostic label quality scoring to detect real-world label errors"; but as odds,
+which rank better on our cases. Above which margin a label is flagged is chosen from the data, without truth: see flags.py.
 """
 
 from typing import NamedTuple
@@ -33,8 +33,8 @@ class LabelErrors(NamedTuple):
     `p_error`: (n,) float32, 0 to 1, 0.5 where given label and best other class tie, nan without a label. A score for
     ranking: it becomes a probability only where it is calibrated against labels that people checked.
     `suggested`: (n,) int32, the most probable class; the given one where no other is more probable and it isn't flagged.
-    `flagged`: (n,) bool. `margin`: what p_other - p_given had to exceed for a flag. `basis`: where that margin comes
-    from, in words.
+    `flagged`: (n,) bool. `margin`: what (p_other - p_given) / (p_other + p_given), which is 2 p_error - 1, had to exceed for
+    a flag. `basis`: where that margin comes from, in words.
     """
 
     p_error: npt.NDArray[np.float32]
@@ -45,7 +45,7 @@ class LabelErrors(NamedTuple):
 
 
 def label_errors(given: Ints, probs: Floats, margin: float | None = None, *, first_row: int = 0) -> LabelErrors:
-    """Doubt every label: p_error = (1 + max_other - p_given) / 2, flagged where max_other - p_given > margin.
+    """Doubt every label: p_error = p_other / (p_other + p_given), flagged where 2 p_error - 1 > margin.
 
     `margin`: -1 to 1; None: chosen from these labels and probabilities, without truth. For data in several parts, sum
     the tallies of the parts (`flags.tally_dense`), choose once, and give that margin to each part.

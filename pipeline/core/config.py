@@ -149,7 +149,7 @@ class LintSettings(Checked):
     section = "lint"
     mislabel_margin: float | str = setting(
         AUTO,
-        "SL101: flagged where the best other class is more probable than the given one by more than this number, -1 to 1; `auto`: chosen from the data",
+        "SL101: flagged where the best other class is ahead of the given one by more than this share of what the two have, -1 to 1; `auto`: chosen from the data",
         low=-1.0,
         high=1.0,
         choices=(AUTO,),

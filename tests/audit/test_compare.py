@@ -53,7 +53,7 @@ def test_scores_lie_between_0_and_1_and_extremes_are_extreme(case: tuple[Table, 
     certain = probs[rows, labels[rows]] == 1
     assert (found.p_error[rows[certain]] == 0).all()
     denied = (probs.max(axis=1)[rows] == 1) & ~certain
-    assert (found.p_error[rows[denied]] == 1).all()
+    assert (found.p_error[rows[denied]] >= 1 - 1e-6).all()
 
 
 @given(cases())

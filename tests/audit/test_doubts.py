@@ -41,9 +41,9 @@ def said(rows: Judged) -> list[tuple[str, str, str]]:
 def test_a_label_that_another_class_beats_is_doubted_with_its_probabilities() -> None:
     rows = judged([0, 0], [[0.02, 0.95, 0.03], [0.9, 0.05, 0.05]])
     (found,) = doubts(rows, DECISION)
-    assert found.message == "labeled cat, likely dog (score 0.97)"
+    assert found.message == "labeled cat, likely dog (score 0.98)"
     assert (found.rule, found.key, found.split) == ("SL101", "k0", "train")
-    expected = {"p_given": 0.02, "p_suggested": 0.95, "p_error": 0.965}
+    expected = {"p_given": 0.02, "p_suggested": 0.95, "p_error": 0.95 / 0.97}
     assert {name: found.evidence[name] for name in expected} == pytest.approx(expected, abs=1e-5)
     assert (found.evidence["given"], found.evidence["suggested"]) == ("cat", "dog")
 
@@ -51,7 +51,7 @@ def test_a_label_that_another_class_beats_is_doubted_with_its_probabilities() ->
 def test_too_close_to_call_is_ambiguous_unless_the_label_is_doubted_already() -> None:
     rows = judged([0, 2, 0], [[0.45, 0.5, 0.05], [0.45, 0.5, 0.05], [0.34, 0.33, 0.33]])
     assert said(rows) == [
-        ("k1", "SL101", "labeled yak, likely dog (score 0.73)"),
+        ("k1", "SL101", "labeled yak, likely dog (score 0.91)"),
         ("k0", "SL102", "labeled cat, between dog (0.50) and cat (0.45)"),
     ]
 
@@ -62,7 +62,7 @@ def test_a_label_that_the_model_does_not_know_is_neither() -> None:
 
 def test_lists_of_the_best_classes_are_enough() -> None:
     rows = judged([2], [[0.6, 0.3]], [[1, 0]])
-    assert said(rows) == [("k0", "SL101", "labeled yak, likely dog (score 0.75)")]
+    assert said(rows) == [("k0", "SL101", "labeled yak, likely dog (score 0.86)")]
 
 
 def test_nothing_is_said_of_nothing() -> None:
@@ -102,8 +102,8 @@ def test_a_calibrated_p_error_is_a_probability_and_leaves_score_and_flags_alone(
     rows = judged([0, 0], [[0.02, 0.95, 0.03], [0.9, 0.05, 0.05]])
     curve = Calibrator(1.5, -1.0, 120, 30)
     (found,) = doubts(rows, DECISION._replace(calibrator=curve))
-    p_error = float(curve([0.965])[0])
-    assert found.score == pytest.approx(0.965)
+    p_error = float(curve([0.95 / 0.97])[0])
+    assert found.score == pytest.approx(0.95 / 0.97)
     assert found.evidence["p_error"] == pytest.approx(p_error, abs=1e-5)
     assert found.evidence["p_error_is"] == "probability"
     assert found.message == f"labeled cat, likely dog (probability {p_error:.2f})"

@@ -64,7 +64,7 @@ def folder(tmp_path: Path) -> Path:
 EXPECTED = """\
 row,given,suggested,p_error,flagged
 0,cat,cat,0.2500000,false
-1,cat,dog,0.6250000,true
+1,cat,dog,0.6666667,true
 2,,owl,,false
 3,dog,dog,0.5000000,false
 """
@@ -98,7 +98,7 @@ def test_people_are_told_the_common_confusions_and_that_a_score_is_no_probabilit
 def test_flagged_only_and_margin(folder: Path) -> None:
     assert call(folder, "--classes", CLASSES, "--flagged-only") == 0
     assert [row["row"] for row in written(folder)] == ["1"]
-    assert call(folder, "--classes", CLASSES, "--margin", "0.25") == 0
+    assert call(folder, "--classes", CLASSES, "--margin", "0.4") == 0
     assert not any(row["flagged"] == "true" for row in written(folder))
 
 
@@ -263,7 +263,7 @@ def test_topk_by_index_with_columns_of_other_names(folder: Path) -> None:
 def test_topk_without_the_given_labels_probability_takes_the_bound_and_lists_of_any_length(folder: Path) -> None:
     path = topk_file(folder, classes=[["cat", "dog"], ["dog", "owl"], ["owl", "dog"], ["dog", "cat", "owl"]], probs=[[0.75, 0.25], [0.5, 0.375], [0.875, 0.125], [0.5, 0.5, 0.0]])  # fmt: skip
     assert call(folder, probs=path) == 0
-    assert [row["p_error"] for row in written(folder)] == ["0.2500000", "0.6875000", "", "0.5000000"]
+    assert [row["p_error"] for row in written(folder)] == ["0.2500000", "0.8000000", "", "0.5000000"]
 
 
 # Mistakes: status 2, one sentence, nothing written

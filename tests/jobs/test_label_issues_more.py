@@ -27,7 +27,7 @@ PROBS = np.array([[0.75, 0.25], [0.5, 0.25], [0.875, 0.125], [0.5, 0.5], [0.96, 
 LISTED = """\
 row,given,suggested,p_error,flagged
 0,cat,cat,0.2500000,false
-1,cat,dog,0.6250000,true
+1,cat,dog,0.6666667,true
 2,,owl,,false
 3,dog,dog,0.5000000,false
 """
