@@ -184,19 +184,27 @@ class Lake:
         table = self.iceberg(name)
         if table.snapshot_by_id(snapshot) is None:  # written by another process since
             table = self.iceberg(name, fresh=True)
+        wanted = tuple(columns) if columns else ("*",)
         return table.scan(
             row_filter=where if where is not None else ALWAYS_TRUE,
-            selected_fields=tuple(columns) if columns else ("*",),
+            selected_fields=tuple(column for column in wanted if column == "*" or column in _columns(table, snapshot)),
             snapshot_id=snapshot,
         )
 
     def read(
         self, name: str, version: Version | None, columns: Sequence[str] | None = None, where: Any = None
     ) -> pa.Table:
-        """All rows of a table as of a version; `where` is a filter of pyiceberg (text or expression)."""
+        """All rows of a table as of a version; `where` is a filter of pyiceberg (text or expression).
+
+        Columns that the table did not have yet at that version are null.
+        """
         schema = TABLES[name].schema
         wanted = pa.schema([schema.field(column) for column in columns]) if columns else schema
-        return self.scan(name, version, columns, where).to_arrow().select(wanted.names).cast(wanted)
+        rows = self.scan(name, version, columns, where).to_arrow()
+        for field in wanted:
+            if field.name not in rows.column_names:
+                rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
+        return rows.select(wanted.names).cast(wanted)
 
     def latest(
         self, name: str, version: Version | None, columns: Sequence[str] | None = None, where: Any = None
@@ -359,6 +367,15 @@ class Attempt:
             summary=dict(summary),
             run=facts,
         )
+
+
+def _columns(table: IcebergTable, snapshot_id: int) -> set[str]:
+    """Names of the columns that a table had at a snapshot."""
+    snapshot = table.snapshot_by_id(snapshot_id)
+    of_it = next(
+        (one for one in table.metadata.schemas if snapshot and one.schema_id == snapshot.schema_id), table.schema()
+    )
+    return {field.name for field in of_it.fields}
 
 
 def first_line(problem: Exception) -> str:

@@ -1,11 +1,14 @@
 """The lake: what a reader sees, after whatever happened to the writers."""
 
+import dataclasses
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from secondlook.jobs.lake import store
+from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError, UserError
 from secondlook.pipeline.core.schemas import TABLES
@@ -128,3 +131,27 @@ def test_a_catalog_that_is_no_database_is_said_in_a_sentence(tmp_path: Path) -> 
     (tmp_path / "catalog.db").write_bytes(b"x" * 5000)
     with pytest.raises(UnavailableError, match="file is not a database"):
         Lake(str(tmp_path))
+
+
+def test_a_version_from_before_a_column_was_added_reads_with_nulls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = TABLES["annotations"]
+    older = dataclasses.replace(whole, schema=whole.schema.remove(whole.schema.get_field_index("seconds")))
+    monkeypatch.setitem(store.TABLES, "annotations", older)
+    url = str(tmp_path / "old")
+    attempt = Lake(url, create=True).attempt("review pull", {})
+    attempt.append("annotations", rows("annotations", [{"annotation_id": "a", "annotator": "ann"}]))
+    attempt.commit({})
+    monkeypatch.setitem(store.TABLES, "annotations", whole)
+    lake = Lake(url)
+    for columns in (None, ["annotation_id", "seconds"]):
+        for read in (lake.read, lake.latest):
+            found = read("annotations", lake.at(), columns)
+            assert found["annotation_id"].to_pylist() == ["a"]
+            assert found["seconds"].to_pylist() == [None]
+    attempt = lake.attempt("review pull", {"n": 2})
+    attempt.append("annotations", rows("annotations", [{"annotation_id": "b", "seconds": 3.0}]))
+    attempt.commit({})
+    assert lake.latest("annotations", lake.at())["seconds"].to_pylist() == [None, 3.0]
+    assert lake.latest("annotations", lake.at(1))["seconds"].to_pylist() == [None]
