@@ -58,7 +58,7 @@ def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, settings: Li
     look, first, pairs = near_hashes(
         (phash, dhash), mirror, settings.near_bits, settings.near_confirm_bits, sides, apart
     )
-    by_hash = np.ones(len(pairs.first), np.bool_)
+    by_hash: Flags = np.ones(len(pairs.first), np.bool_)
     if proposed.num_rows:
         ids = contents["content_id"].combine_chunks()
         one, other = (

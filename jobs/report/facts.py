@@ -13,6 +13,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.machine import provenance
 from secondlook.jobs.report.gallery import findings_of
+from secondlook.jobs.report.leaked import rescored
 from secondlook.jobs.report.timeline import history, time
 from secondlook.jobs.report.wrong_labels import wrong_labels
 from secondlook.pipeline.core.classes import in_order
@@ -180,6 +181,7 @@ def _model(lake: Lake, version: Version, samples: pa.Table) -> f.ModelFacts | No
         confusion=f.Confusion(tuple(model.classes), pairs),
         ece_before=_number(metrics, "ece_before"),
         ece_after=calibration_error(confidence, given == predicted) if after is None and len(given) else after,
+        rescored=rescored(lake, version, samples, model),
         by_split=_by_split(metrics.get("accuracy_by_split")),
         chance=calibration_chance(confidence, generator(7, "report", "chance")) if len(given) else None,
         metrics=_flat(metrics),

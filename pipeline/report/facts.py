@@ -144,11 +144,22 @@ class Confusion:
 
 
 @dataclass(frozen=True)
+class Rescored:
+    """Agreement on a split that the model never learned from: all of it, without leaked pictures, on the leaked alone."""
+
+    split: str
+    everything: Share
+    without: Share
+    leaked: Share
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """The generalist: agreement with the labels of this version out of sample, and calibration before and after.
 
     `agreement` and `confusion` are of the pictures that it was cross-fitted on. `by_split` was measured at training,
-    leaked pictures left out: the shares to quote. `chance` is the calibration error that a perfectly calibrated model
+    pictures left out that hashes said are leaked. `rescored` is without what lint says is leaked: the shares to quote,
+    where there are any. `chance` is the calibration error that a perfectly calibrated model
     would stay below with as many pictures.
     """
 
@@ -162,6 +173,7 @@ class ModelFacts:
     ece_after: float | None
     chance: float | None
     by_split: Mapping[str, Share] = field(default_factory=dict)
+    rescored: tuple[Rescored, ...] = ()
     metrics: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 

@@ -104,6 +104,7 @@ def everything() -> f.Facts:
             ece_after=0.0123,
             chance=0.02,
             by_split={EVIL: share(9, 10), "": share(850, 900)},
+            rescored=(f.Rescored(EVIL, share(9, 10), share(8, 9), share(1, 1)),),
             metrics={"note": EVIL},
             settings={EVIL: BREAKOUT},
         ),
