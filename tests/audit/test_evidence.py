@@ -42,7 +42,7 @@ def test_one_kind_alone_is_what_it_says() -> None:
 
 
 def test_a_kind_that_is_sure_outweighs_one_that_leans() -> None:
-    assert combine({"held_out": np.array([0.99]), "refit": np.array([0.3])})[0] > 0.8
+    assert combine({"neighbors": np.array([0.99]), "refit": np.array([0.3])})[0] > 0.8
 
 
 def test_kinds_that_are_not_there_have_no_weight() -> None:
