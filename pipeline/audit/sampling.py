@@ -3,7 +3,7 @@
 The best probabilities for a difference estimator are proportional to the deviation of what is asked, sqrt(p (1 - p)) for
 a label that is wrong with probability p (Neyman 1934; Särndal, Swensson and Wretman 1992, section 12.2). They are mixed
 with a uniform part, so that none is tiny: the model may be wrong exactly where it is sure. The draw is systematic along the scores
-(Madow 1949), which is a fine stratification of its own.
+(Madow 1949) in shuffled strata, so that labels of every score are in it.
 """
 
 from collections.abc import Mapping
@@ -18,6 +18,8 @@ from secondlook.pipeline.core.errors import UserError
 
 PILOT = 150  # answers up to which a first draw is uniform: they are what the curve is fitted on
 UNIFORM_BEFORE, UNIFORM_AFTER = 0.3, 0.1  # part of the draw that ignores the score, before and after a pilot's answers
+
+STRATUM = 4.0  # draws from labels of about one score, that are shuffled among themselves
 
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -83,6 +85,7 @@ def draw(
     design = _design(held, free, n, uniform, curve or UNSEEN)
     order = free[rng.permutation(len(free))]
     order = order[np.argsort(held[order], kind="stable")]  # nan comes last
+    order = order[_shuffled(design.inclusion(held[order]), rng)]
     rows = _systematic(order, design.inclusion(held[order]), rng)
     return Drawn(rng.permutation(rows), design)
 
@@ -117,6 +120,16 @@ def _design(scores: Floats, free: Rows, n: int, uniform: float, curve: Calibrato
     if not np.isfinite(scale):
         scale = 1 / float(sizes[0]) if len(sizes) else 1.0
     return Design(scale, uniform, mean, curve.slope, curve.intercept)
+
+
+def _shuffled(inclusion: Floats, rng: np.random.Generator) -> Rows:
+    """Places in random order within strata of STRATUM expected draws, the strata in their order.
+
+    A systematic draw along a fixed order is one of N / n samples: how it varies would hang on that order, and no
+    formula for its variance could know.
+    """
+    stratum = np.floor(np.cumsum(inclusion) / STRATUM).astype(np.int64)
+    return np.asarray(np.lexsort((rng.random(len(inclusion)), stratum)), np.int64)
 
 
 def _systematic(order: Rows, inclusion: Floats, rng: np.random.Generator) -> Rows:

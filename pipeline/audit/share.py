@@ -138,20 +138,22 @@ def _estimate(x: Floats, answers: Answers, expected: Curve | None, confidence: f
     fitted = curve(mine, wrong, weight, expected)
     line = fitted.slope * mine + fitted.intercept
     p = expit(line)
-    value = float(expit(fitted.slope * x + fitted.intercept).mean() + weight @ (wrong - p))
+    value = float(np.clip(expit(fitted.slope * x + fitted.intercept).mean() + weight @ (wrong - p), 0, 1))
     # The sample is part of the population: what is surely in it adds no doubt.
     open_part = np.square(weight) * (1 - answers.inclusion)
     lever = leverage(mine, weight, fitted, expected)
     seen = open_part * np.square(wrong - p) / (1 - lever)
     thought = float((open_part * p * (1 - p) / (1 - lever)).sum())
+    # How many answers the residuals' variance rests on; not more than there are of the rarer kind.
     behind = float(seen.sum() ** 2 / np.square(seen).sum()) if seen.any() else 0.0
+    behind = min(behind, float(wrong.sum()), float(len(wrong) - wrong.sum()))
     mixed = (behind * float(seen.sum()) + TRUST * thought) / (behind + TRUST)
     interval = _not_rejected(x, line, open_part, fitted, value, mixed, _quantile(confidence, behind + TRUST))
     if wrong.sum() < FEW:
         effective = 1 / float(np.square(weight).sum())
         plain = wilson(float(weight @ wrong) * effective, effective, confidence)
         interval = Interval(min(interval.low, plain.low), interval.high)
-    return Share(min(max(value, 0.0), 1.0), interval, len(mine), float(wrong.sum()), len(x))
+    return Share(value, interval, len(mine), float(wrong.sum()), len(x))
 
 
 def _quantile(confidence: float, freedom: float) -> float:
@@ -180,7 +182,7 @@ def _not_rejected(
         return (mean(shift) - value) ** 2 - quantile**2 * ratio * spread(shift)
 
     if not spread(0.0):  # every answer is known for sure: nothing is left open
-        return Interval(min(max(value, 0.0), 1.0), min(max(value, 0.0), 1.0))
+        return Interval(value, value)
     ratio = variance / spread(0.0)
     at = min(max(value, EDGE), 1 - EDGE)
     center = brentq(lambda shift: mean(shift) - at, -FARTHEST, FARTHEST)
