@@ -76,9 +76,9 @@ def fit(
 ) -> Reference | None:
     """A reference from a sample: ids, vectors (R, D) and labels of contents. None where too few of it can be compared.
 
-    `tail`: pictures count as unlike the rest where their distance, in multiples of what is usual in the nearest class, is this
-    many deviations above the median of the sample. The deviation is that of the upper half's middle (the upper quartile less the
-    median, over 0.6745), so that the odd ones among the sample don't raise it.
+    `tail`: pictures count as unlike the rest where the logarithm of their distance, in multiples of what is usual in the
+    nearest class, is this many deviations above the median of the sample. The deviation is that of the upper half's middle
+    (the upper quartile less the median, over 0.6745), so that the odd ones among the sample don't raise it.
     """
     unit, usable = directions(vectors)
     rows = np.flatnonzero(usable)
@@ -99,8 +99,9 @@ def fit(
     own = [_kth(part, part, int(k), np.arange(len(part))) for part, k in zip(parts, near, strict=True)]
     reference = Reference(space, tuple(names), parts, members, near, _usual(own), np.inf)
     distance = compare(reference, np.concatenate(parts), np.array([*members.values()], np.int64)).distance
-    middle, upper = np.quantile(distance[np.isfinite(distance)], (0.5, 0.75))
-    return replace(reference, threshold=float(middle + tail * (upper - middle) / 0.6745))
+    logs = np.log(np.maximum(distance[np.isfinite(distance)], 1e-9))
+    middle, upper = np.quantile(logs, (0.5, 0.75))
+    return replace(reference, threshold=float(np.exp(middle + tail * (upper - middle) / 0.6745)))
 
 
 def _near(n: int) -> int:

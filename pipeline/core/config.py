@@ -203,8 +203,8 @@ class LintSettings(Checked):
     aspect: float = setting(4.0, "SL306: longer side over shorter side above this", low=1.0)
     min_side_px: int = setting(24, "SL307: shorter side below this", unit="pixels", low=1)
     outlier_tail: float = setting(
-        3.0,
-        "SL308: pictures are unlike the rest that lie so many deviations farther from their nearest class than the median",
+        2.5,
+        "SL308: pictures are unlike the rest whose distance (its logarithm) is so many deviations above the median",
         unit="deviations",
         low=0.0,
     )

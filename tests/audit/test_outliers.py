@@ -24,7 +24,7 @@ def ids(n: int, prefix: str = "p") -> list[str]:
     return [f"{prefix}{i:04}" for i in range(n)]
 
 
-def fitted(vectors: np.ndarray, labels: list[str | None], tail: float = 4.0) -> Reference:
+def fitted(vectors: np.ndarray, labels: list[str | None], tail: float = 2.5) -> Reference:
     reference = fit(ids(len(vectors)), vectors, labels, tail)
     assert reference is not None
     return reference
