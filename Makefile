@@ -47,9 +47,9 @@ types: $(DEV_READY)
 soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
 	SECONDLOOK_SOAK=docs/results/soak.json $(BIN)/python -m pytest -m soak
 
-peers: ## CleanVision and imagededup (both Apache-2.0) in .venv-peers, for benchmarks/ingest.py
+peers: ## CleanVision, imagededup and cleanlab's Datalab (all Apache-2.0) in .venv-peers, for benchmarks/ingest.py and neighbors.py
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
-	.venv-peers/bin/pip --disable-pip-version-check install -q cleanvision==0.3.7 imagededup==0.3.3.post2
+	.venv-peers/bin/pip --disable-pip-version-check install -q cleanvision==0.3.7 imagededup==0.3.3.post2 'cleanlab[datalab]==2.9.0'
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache demo

@@ -14,6 +14,7 @@ from secondlook.pipeline.audit.duplicates import near_duplicates
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.images.hashes import mirrored, mirrored_dhash
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -114,6 +115,7 @@ def _copies(
 ) -> tuple[Ints, Flags]:
     """Near-duplicates by the hashes and thresholds of SL202: (groups (N,), whether one of them is fitted on (N,)).
 
+    Copies that lint finds by an embedding alone are not known yet: the report scores held-out splits again without them.
     Where a picture has no hash, or one without information, it is a group of its own.
     """
     from secondlook.pipeline.learn.crossfit import components, without_crowds
@@ -124,7 +126,8 @@ def _copies(
     kept = (place >= 0) & informative.to_numpy(zero_copy_only=False)
     place = place[kept]
     phash, dhash = (prints[name].to_numpy()[kept].astype(np.int64) for name in ("phash", "dhash"))
-    found = near_duplicates(phash, dhash, bits=lint.near_bits, confirm_bits=lint.near_confirm_bits)
+    mirror = mirrored(phash), mirrored_dhash(dhash)
+    found = near_duplicates(phash, dhash, bits=lint.near_bits, confirm_bits=lint.near_confirm_bits, mirrored=mirror)
     # Near looks are linked, and a chain of links is one group: a fold is better a little uneven than with a copy of
     # what it is asked about. Where links run through much of the data, they say nothing: then only equal hashes tie.
     n_looks = int(found.look.max(initial=-1)) + 1

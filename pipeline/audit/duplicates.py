@@ -31,18 +31,26 @@ class NearHashes(NamedTuple):
 
 
 def near_duplicates(
-    phash: Ints, dhash: Ints, *, bits: int, confirm_bits: int, sides: Ints | None = None, apart: Flags | None = None
+    phash: Ints,
+    dhash: Ints,
+    *,
+    bits: int,
+    confirm_bits: int,
+    mirrored: tuple[Ints, Ints] | None = None,
+    sides: Ints | None = None,
+    apart: Flags | None = None,
 ) -> NearDuplicates:
     """Find the pictures that look the same, by their hashes alone.
 
     `phash`, `dhash`: (n,) 64-bit hashes as signed integers, of pictures with enough information to have a hash.
+    `mirrored`: both hashes of their mirror images, to find mirrored copies, too.
     `sides`: (n,) which side a picture is on, such as a code of its splits; `apart`: (S, S) symmetric, whether two sides
     are different splits. Near pairs across sides are then found even in crowds. The order of the pictures decides which
     one of a group is kept.
     """
     sides = np.zeros(len(phash), np.int64) if sides is None else sides
     apart = np.zeros((int(sides.max(initial=0)) + 1,) * 2, np.bool_) if apart is None else apart
-    look, first, pairs = near_hashes((phash, dhash), None, bits, confirm_bits, sides, apart)
+    look, first, pairs = near_hashes((phash, dhash), mirrored, bits, confirm_bits, sides, apart)
     return grouped(look, first, pairs, sides[first], apart)
 
 
