@@ -54,25 +54,37 @@ class Gap:
 
 
 def gap(counts: Ints, *, ordered: bool) -> Gap:
-    """The bins that hold most of a class and least of the others, and the difference; counts: (..., K, B).
+    """The bins that hold most of a class and least of the others, and the difference; counts: (K, B).
 
     Ordered bins: those between two edges (Kuiper 1960). Else: all that the class has more of (total variation). A
     classifier that looks at this property only and answers "this class" or "another" has the true positive rate minus
     the false positive rate of `size` at best. Where all pictures are of one class, it is 0.
     """
-    own = counts / np.maximum(counts.sum(axis=-1, keepdims=True), 1)
-    rest = counts.sum(axis=-2, keepdims=True) - counts
-    difference = own - rest / np.maximum(rest.sum(axis=-1, keepdims=True), 1)
-    difference = np.where(rest.sum(axis=-1, keepdims=True) > 0, difference, 0.0)
+    difference = _difference(counts, counts.sum(axis=1), counts.sum(axis=0))
+    size = _size(difference, ordered=ordered)
     if not ordered:
-        chosen = difference > 0
-        return Gap(chosen, np.where(chosen, difference, 0.0).sum(axis=-1))
-    sums = np.concatenate([np.zeros((*difference.shape[:-1], 1)), difference.cumsum(axis=-1)], axis=-1)
-    low, high = sums.argmin(axis=-1)[..., None], sums.argmax(axis=-1)[..., None]
-    place = np.arange(counts.shape[-1])
+        return Gap(difference > 0, size)
+    sums = np.concatenate([np.zeros((len(counts), 1)), difference.cumsum(axis=1)], axis=1)
+    low, high = sums.argmin(axis=1)[:, None], sums.argmax(axis=1)[:, None]
+    place = np.arange(counts.shape[1])
     # Both sums end at 0: bins from the high to the low are the complement of an interval, and one tells as much as the other.
     inside = (place >= np.minimum(low, high)) & (place < np.maximum(low, high))
-    return Gap(np.where(low < high, inside, ~inside), sums.max(axis=-1) - sums.min(axis=-1))
+    return Gap(np.where(low < high, inside, ~inside), size)
+
+
+def _difference(counts: Ints, of_class: Ints, of_bin: Ints) -> Reals:
+    """Share of a class in a bin minus the share of the others, (..., K, B), for counts with these sums (K,), (B,)."""
+    rest = of_class.sum() - of_class
+    others = np.where(rest > 0, 1 / np.maximum(rest, 1), 0.0)
+    own = np.where(rest > 0, 1 / np.maximum(of_class, 1), 0.0)
+    return np.asarray(counts * (own + others)[:, None] - of_bin * others[:, None], np.float64)
+
+
+def _size(difference: Reals, *, ordered: bool) -> Reals:
+    if not ordered:
+        return np.asarray(np.maximum(difference, 0.0).sum(axis=-1), np.float64)
+    sums = difference.cumsum(axis=-1)
+    return np.asarray(np.maximum(sums.max(axis=-1), 0.0) - np.minimum(sums.min(axis=-1), 0.0), np.float64)
 
 
 @dataclass(frozen=True)
@@ -94,13 +106,14 @@ def against_chance(counts: Ints, rng: np.random.Generator, *, ordered: bool, dra
     from scipy.stats import random_table  # noqa: PLC0415 - half a second, and rarely needed
 
     found = gap(counts, ordered=ordered)
-    n = counts.sum(axis=1)
+    n, bins = counts.sum(axis=1), counts.sum(axis=0)
     unit = np.sqrt(n * (n.sum() - n) / max(n.sum(), 1))
-    dealt = random_table(n, counts.sum(axis=0))
+    dealt = random_table(n, bins)
     step = max(1, CELLS // counts.size)
     above, mean = np.zeros(len(n)), np.zeros(len(n))
     for start in range(0, draws, step):
-        sizes = gap(dealt.rvs(min(step, draws - start), random_state=rng), ordered=ordered).size
+        drawn = dealt.rvs(min(step, draws - start), random_state=rng)
+        sizes = _size(_difference(drawn, n, bins), ordered=ordered)
         largest = (sizes * unit).max(axis=1, keepdims=True)
         above += (largest >= found.size * unit - 1e-9).sum(axis=0)
         mean += sizes.sum(axis=0) / draws
