@@ -67,7 +67,7 @@ def labels(data: Path, case: str) -> Labels:
         score = rng.random(len(score))
     if case == "no scores":
         score = np.full(len(score), np.nan)
-    keep = np.arange(len(score))
+    keep: npt.NDArray[np.int64] = np.arange(len(score))
     if case == "few labels":
         keep = rng.choice(len(score), 2000, replace=False)
     if case == "few wrong":
@@ -244,7 +244,8 @@ def calibration(data: Path, name: str, repetitions: int) -> dict[str, Any]:
         "after": [],
     }
     for n in (100, 200, 500, 1000):
-        errors, shown = [], []
+        errors: list[float] = []
+        shown: list[dict[str, Any]] = []
         for _ in range(repetitions):
             rows, inclusion = sample(case, n, 2, rng)
             curve = fit(case.score[rows], case.wrong[rows] > 0, 1 / inclusion)

@@ -14,6 +14,8 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.review.audit import run_audit
 from secondlook.jobs.review.pull import run_pull
 from secondlook.jobs.review.push import run_again, run_push
+from secondlook.jobs.share.adjudicated import audit as read_audit
+from secondlook.jobs.share.share import progress, told_progress
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
@@ -168,13 +170,17 @@ def pull(
 def status(
     as_of: AsOfOption = None, lake: LakeOption = None, settings: SettingsOption = None, json: JsonOption = False
 ) -> None:
-    """Batches, and how far they are answered and decided.
+    """Batches, and how far they are answered and decided; and how far the newest audit is.
 
     Example:
 
         secondlook review status
     """
-    rows = run_status(Lake.open(read_settings(settings, lake).lake), as_of=as_of)
+    chosen = read_settings(settings, lake)
+    opened = Lake.open(chosen.lake)
+    rows, version = run_status(opened, as_of=as_of), opened.at(as_of)
+    found = read_audit(opened, version, chosen)
+    audit = progress(opened, version, found) if found else None
 
     def lines() -> None:
         width = max((len(row["batch"]) for row in rows), default=0)
@@ -184,5 +190,7 @@ def status(
             out().print(f"{row['batch']:<{width}}  {counts}{back}", markup=False)
         if not rows:
             out().print("no batches yet; `secondlook review push` makes one", markup=False)
+        if audit:
+            out().print("\n".join([*told_progress(audit), "`secondlook share` says what it tells"]), markup=False)
 
-    finish({"batches": rows}, as_json=json, lines=lines)
+    finish({"batches": rows, "audit": audit}, as_json=json, lines=lines)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.labels import count, has_evidence
+from secondlook.jobs.lint.labels import count
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.share.adjudicated import Audit, Drawn, audit, calibration
 from secondlook.jobs.share.frame import Frame, frame
@@ -39,11 +39,14 @@ def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[
     with enough answers. `audit`: how far the audit is. `p_error`: whether it is a score or a probability.
     """
     at = version or lake.at()
+    return _told(lake, settings, at, _by_model(lake, at))
+
+
+def _told(lake: Lake, settings: Settings, at: Version, model: float | None) -> dict[str, Any]:
     found = audit(lake, at, settings)
     curve = calibration(found)
     measured = _measured(lake, at, found) if found else {}
     told = measured or {"called": None, "value": None, "interval": None, "answers": 0, "method": "", "classes": []}
-    model = _by_model(lake, at)
     if not measured and model is not None:
         told |= {
             "called": MODEL,
@@ -54,16 +57,16 @@ def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[
         "version": at.id,
         **told,
         "model": model,
-        "audit": _progress(lake, at, found) if found else None,
+        "audit": progress(lake, at, found) if found else None,
         "p_error": {"answers": curve.answers, "is": "score", "needed": 100}
         if not isinstance(curve, Calibrator)
         else {"answers": curve.answers, "is": "probability", **curve.as_json()},
     }
 
 
-def brief(lake: Lake, settings: Settings, version: Version) -> dict[str, Any]:
-    """The part of `run` that other verbs show beside their own: called, value, interval, answers."""
-    told = run(lake, settings, version)
+def brief(lake: Lake, settings: Settings, version: Version, model: float | None) -> dict[str, Any]:
+    """The part of `run` that lint shows beside its own: called, value, interval, answers. `model`: the model's estimate."""
+    told = _told(lake, settings, version, model)
     return {name: told[name] for name in ("called", "value", "interval", "answers")}
 
 
@@ -72,10 +75,7 @@ def _by_model(lake: Lake, version: Version) -> float | None:
     if not lake.latest("models", version, ["model"]).num_rows:
         return None
     model = dataset.newest_model(lake, version)
-    evidence = has_evidence(lake, version, model.name)
-    sums = LocalTables(lake, version).tallied(
-        model.name, lambda rows: count(rows, model, evidence=evidence), empty(len(model.classes))
-    )
+    sums = LocalTables(lake, version).tallied(model.name, lambda rows: count(rows, model), empty(len(model.classes)))
     value = estimated_share(sums)
     return None if math.isnan(value) else value
 
@@ -147,7 +147,8 @@ def _shown(one: Share) -> dict[str, Any]:
     return {"value": round(one.value, 6), "interval": ends, "answers": one.answers, "wrong": round(one.wrong, 3)}
 
 
-def _progress(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
+def progress(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
+    """How far an audit is: drawn, answered, adjudicated, open by reason, and how many labels changed since the draw."""
     return {
         "audit": found.name,
         "drawn_from": found.drawn_from,
@@ -214,13 +215,19 @@ def told(summary: Mapping[str, Any]) -> list[str]:
             lines.append(f"  {summary['pooled']} classes have fewer than {LEAST} answers and are in the whole only")
     state = summary["audit"]
     if state:
-        lines.append(
-            f"{state['audit']}: {state['drawn']:,} drawn, {state['answered']:,} answered, {state['adjudicated']:,} adjudicated"
-        )
-        lines += [f"  {n:,} without an adjudicated label: {REASONS[reason]}" for reason, n in state["open"].items()]
+        lines += told_progress(state)
         if state["changed_since"]:
             lines.append(_since(summary))
     return [*lines, told_p_error(summary)]
+
+
+def told_progress(state: Mapping[str, Any]) -> list[str]:
+    """How far an audit is, in lines."""
+    counts = ", ".join(f"{state[name]:,} {name}" for name in ("drawn", "answered", "adjudicated"))
+    return [
+        f"{state['audit']}: {counts}",
+        *(f"  {n:,} without an adjudicated label: {REASONS[reason]}" for reason, n in state["open"].items()),
+    ]
 
 
 def told_p_error(summary: Mapping[str, Any]) -> str:

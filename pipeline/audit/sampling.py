@@ -129,7 +129,7 @@ def _shuffled(inclusion: Floats, rng: np.random.Generator) -> Rows:
     formula for its variance could know.
     """
     stratum = np.floor(np.cumsum(inclusion) / STRATUM).astype(np.int64)
-    return np.asarray(np.lexsort((rng.random(len(inclusion)), stratum)), np.int64)
+    return np.asarray(np.argsort(stratum + rng.random(len(inclusion))), np.int64)
 
 
 def _systematic(order: Rows, inclusion: Floats, rng: np.random.Generator) -> Rows:

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,20 +14,20 @@ from secondlook.pipeline.audit import calibrated
 from secondlook.pipeline.audit.calibrated import Calibrator, Curve, NotYet, curve, fit, leverage, logits
 from secondlook.pipeline.core.errors import UserError
 
+Array = npt.NDArray[np.float64]
 
-def answers(n: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+
+def answers(n: int, seed: int = 0) -> tuple[Array, npt.NDArray[np.bool_]]:
     rng = np.random.default_rng(seed)
     score = rng.random(n)
     return score, rng.random(n) < expit(1.7 * logits(score) - 1.2)
 
 
-def slow(
-    x: np.ndarray, y: np.ndarray, weight: np.ndarray, mean: tuple[float, ...], deviation: tuple[float, ...]
-) -> Curve:
+def slow(x: Array, y: Array, weight: Array, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Curve:
     """The same posterior, written down and minimized by a general method."""
     scaled = weight * weight.sum() / (weight**2).sum()
 
-    def loss(at: np.ndarray) -> float:
+    def loss(at: Array) -> float:
         p = expit(at[0] * x + at[1])
         prior = sum(((at[k] - mean[k]) / deviation[k]) ** 2 / 2 for k in range(2))
         return float(-(scaled * (y * np.log(p + 1e-300) + (1 - y) * np.log(1 - p + 1e-300))).sum() + prior)
@@ -61,7 +62,7 @@ def test_it_finds_the_truth_with_many_answers() -> None:
     score, wrong = answers(50_000)
     found = fit(score, wrong)
     assert isinstance(found, Calibrator)
-    assert (found.slope, found.intercept) == (pytest.approx(1.7, abs=0.06), pytest.approx(-1.2, abs=0.06))
+    assert [found.slope, found.intercept] == pytest.approx([1.7, -1.2], abs=0.06)
     assert (found.answers, found.wrong) == (50_000, wrong.sum())
 
 

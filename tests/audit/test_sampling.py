@@ -4,6 +4,7 @@ import json
 from itertools import combinations
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,16 +13,18 @@ from secondlook.pipeline.audit.calibrated import UNSEEN, Calibrator
 from secondlook.pipeline.audit.sampling import PILOT, Design, draw, united
 from secondlook.pipeline.core.errors import UserError
 
+Array = npt.NDArray[np.float64]
+
 SCORES = np.random.default_rng(5).beta(1, 4, 400)
 
 
-def sizes(scores: np.ndarray, uniform: float, curve: Calibrator) -> np.ndarray:
+def sizes(scores: Array, uniform: float, curve: Calibrator) -> Array:
     p = curve(scores)
     doubt = np.sqrt(p * (1 - p))
-    return uniform + (1 - uniform) * doubt / doubt.mean()
+    return np.asarray(uniform + (1 - uniform) * doubt / doubt.mean(), np.float64)
 
 
-def slow_inclusion(size: np.ndarray, n: int) -> np.ndarray:
+def slow_inclusion(size: Array, n: int) -> Array:
     """n times the share of the size; what exceeds 1 is taken for sure, and the rest begins anew."""
     pi, sure = np.zeros(len(size)), np.zeros(len(size), bool)
     while True:

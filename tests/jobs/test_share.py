@@ -245,8 +245,9 @@ def test_the_verbs(lake: Lake, honest: Honest, tmp_path: Path, capsys: pytest.Ca
     assert "no audit to ask again for" in capsys.readouterr().err
     assert command(["review", "push", "--audit", "40", "--json", *at]) == 0
     batch = json.loads(capsys.readouterr().out.splitlines()[-1])["batch"]
-    assert command(["share", *at]) == 0
-    assert "40 drawn, 0 answered, 0 adjudicated" in capsys.readouterr().out
+    for verb in (["share"], ["review", "status"]):
+        assert command([*verb, *at]) == 0
+        assert "40 drawn, 0 answered, 0 adjudicated" in capsys.readouterr().out
     reply(lake, tmp_path, batch, says)
     capsys.readouterr()
     assert command(["share", "--json", *at]) == 0
