@@ -26,10 +26,11 @@ LOG_ODDS = np.round(np.arange(-TOP, TOP + STEP / 2, STEP), 1)
 EDGES = np.tanh(LOG_ODDS / 2).astype(np.float32)  # the same as margins; bin i holds EDGES[i-1] < ahead <= EDGES[i]
 TAILS = 16  # bins of how slowly a row's probabilities fall from its second class on
 
-# u, the calibrated log odds to ask for: SLOPE · log((1-w)/w) + SHIFT + PER_CLASS · log(K-1), where RATIO · w are flagged
-SLOPE, SHIFT, PER_CLASS, RATIO = 1.0, -0.6, 0.3, 0.9
-# … but at most BELOW under and ABOVE over the same kind of line through the share of labels that differ
-LIMIT_SLOPE, LIMIT_SHIFT, LIMIT_PER_CLASS, BELOW, ABOVE = 0.5, -0.3, 0.4, 0.5, 0.7
+# u, the calibrated log odds to ask for, is log((1-w)/w) + SHIFT + PER_CLASS · log(K-1), where RATIO · w are flagged …
+SHIFT, PER_CLASS, RATIO = -0.6, 0.3, 0.9
+# … but no more than BELOW under, ABOVE over a flatter line through the share of labels that differ.
+LIMIT_SLOPE, LIMIT_SHIFT, LIMIT_PER_CLASS, BELOW, ABOVE = 0.3, -0.3, 0.45, 0.6, 0.7
+MANY = 1000  # classes; the lines in log(K-1) were seen up to here and are level from here on
 
 Counts = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
@@ -139,15 +140,15 @@ def _solved(sums: Tally) -> tuple[float, float, float] | None:
     power = _power(sums)
     beyond = np.append(np.cumsum(sums.counts.sum(axis=1)[::-1])[::-1][1:], 0)[: len(LOG_ODDS)] / n  # above each edge
     wrong = np.geomspace(0.0005, 0.6, 600)
-    per_class = np.log(max(sums.n_classes - 1, 1))
-    odds = SLOPE * np.log((1 - wrong) / wrong) + SHIFT + PER_CLASS * per_class
+    per_class = np.log(min(max(sums.n_classes, 2), MANY) - 1)
+    odds = np.log((1 - wrong) / wrong) + SHIFT + PER_CLASS * per_class
     flagged = np.interp(odds / power, LOG_ODDS, beyond)
     agrees = np.flatnonzero(flagged >= RATIO * wrong)
     own = odds[agrees[-1]] if len(agrees) else np.inf
     share = min(differing / n, 0.98)
     middle = LIMIT_SLOPE * np.log((1 - share) / share) + LIMIT_SHIFT + LIMIT_PER_CLASS * per_class
     asked = max(float(np.clip(own, middle - BELOW, middle + ABOVE)), 0.0)
-    return asked, power, float(np.interp(asked / power, LOG_ODDS, beyond)) / RATIO
+    return asked, power, min(float(np.interp(asked / power, LOG_ODDS, beyond)) / RATIO, 1.0)
 
 
 def _power(sums: Tally) -> float:
