@@ -14,14 +14,19 @@ from secondlook.pipeline.audit.terms.wordnet import wordnet
 from secondlook.pipeline.audit.terms.words import mark, phrases, words
 from secondlook.pipeline.core.classes import masked
 
-CIFAR = (
-    "airplane automobile bird cat deer dog frog horse ship truck apple aquarium_fish baby bear beaver bed bee beetle bicycle bottle "
-    "bowl boy bridge bus butterfly camel can castle caterpillar cattle chair chimpanzee clock cloud cockroach couch crab crocodile cup "
-    "dinosaur dolphin elephant flatfish forest fox girl hamster house kangaroo keyboard lamp lawn_mower leopard lion lizard lobster man "
-    "maple_tree motorcycle mountain mouse mushroom oak_tree orange orchid otter palm_tree pear pickup_truck pine_tree plain plate poppy "
-    "porcupine possum rabbit raccoon ray road rocket rose sea seal shark shrew skunk skyscraper snail snake spider squirrel streetcar "
-    "sunflower sweet_pepper table tank telephone television tiger tractor train trout tulip turtle wardrobe whale willow_tree wolf woman worm"
-).split()  # fmt: skip
+CIFAR = [
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck", "apple",
+    "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy", "bridge",
+    "bus", "butterfly", "camel", "can", "castle", "caterpillar", "cattle", "chair", "chimpanzee", "clock", "cloud",
+    "cockroach", "couch", "crab", "crocodile", "cup", "dinosaur", "dolphin", "elephant", "flatfish", "forest", "fox",
+    "girl", "hamster", "house", "kangaroo", "keyboard", "lamp", "lawn_mower", "leopard", "lion", "lizard", "lobster",
+    "man", "maple_tree", "motorcycle", "mountain", "mouse", "mushroom", "oak_tree", "orange", "orchid", "otter",
+    "palm_tree", "pear", "pickup_truck", "pine_tree", "plain", "plate", "poppy", "porcupine", "possum", "rabbit",
+    "raccoon", "ray", "road", "rocket", "rose", "sea", "seal", "shark", "shrew", "skunk", "skyscraper", "snail",
+    "snake", "spider", "squirrel", "streetcar", "sunflower", "sweet_pepper", "table", "tank", "telephone",
+    "television", "tiger", "tractor", "train", "trout", "tulip", "turtle", "wardrobe", "whale", "willow_tree", "wolf",
+    "woman", "worm",
+]  # fmt: skip
 HARMLESS = [
     "cocker spaniel", "cockatoo", "titmouse", "great tit", "Great Tits", "blue-footed booby", "booby", "shih-tzu", "wild ass", "African wild ass",
     "Scunthorpe", "Penistone", "assassin bug", "bass", "grass", "classic car", "Essex", "cocktail shaker", "peacock", "woodcock", "Dickens",
@@ -128,7 +133,7 @@ def test_the_file_is_made_as_its_maker_says() -> None:
 def test_phrases_are_all_runs_of_words_the_longest_first() -> None:
     spelt = [(start, end) for start, end, _ in phrases(["a", "b", "c"])]
     assert spelt == [(0, 3), (0, 2), (1, 3), (0, 1), (1, 2), (2, 3)]
-    assert [one for _, _, one in phrases(["wild", "asses"])][0] == {"wild asses", "wild asse", "wild ass"}
+    assert next(one for _, _, one in phrases(["wild", "asses"])) == {"wild asses", "wild asse", "wild ass"}
 
 
 @given(st.text(max_size=60))

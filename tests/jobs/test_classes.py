@@ -138,7 +138,7 @@ def test_a_quarantined_class_is_named_nowhere(rude: Lake, call: Call, tmp_path: 
     ]  # fmt: skip
     for status, lines, errors in said:
         assert status in {0, 1, 2}
-        assert silent("\n".join(lines)) and silent(errors), (lines, errors)
+        assert silent("\n".join([*lines, errors])), (lines, errors)
     assert "c*** (class 2)" in page.read_text()
     assert silent(page.read_text())
     assert silent((tmp_path / "q.csv").read_text())
@@ -226,7 +226,7 @@ def test_renaming_lifts_it_and_the_old_name_stays_masked(rude: Lake, call: Call,
     for words in (("blame", "cock/1.png"), ("diff", "2", "head"), ("diff", "2", "head", "--format", "csv"), ("log",)):
         status, lines, errors = call(*words)
         assert status == 0
-        assert silent("\n".join(lines)) and silent(errors)
+        assert silent("\n".join([*lines, errors]))
     assert call("diff", "2", "head")[1][0].endswith("c*** (class 2) → rooster  (classes, classes-3)")
 
 
@@ -368,7 +368,7 @@ def test_spark_sees_the_same_labels_and_predictions(
         "fingerprints", rows("fingerprints", [f for one in data if isinstance(f := fingerprint(one, Limits()), dict)])
     )
     attempt.commit({})
-    predicted(lake, ["cat", "cock", "dog", "hound"], dict.fromkeys(data, [0.02, 0.7, 0.08, 0.2]))
+    predicted(lake, ["cat", "cock", "dog", "hound"], {key: [0.02, 0.7, 0.08, 0.2] for key in data})
     do(lake, MERGED, "hound", "dog")
     do(lake, SPLIT, "cat", None, "cat", "lion")
     local = lint.audit(lake, SETTINGS, engine="local").findings

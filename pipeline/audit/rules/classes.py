@@ -34,7 +34,7 @@ RULES = (
             "It reads names, not pictures: a harmless name over offensive pictures passes. Lists are mostly English, from the web, and behind "
             "the times. Of the words that WordNet marks it finds 32 of 38 ethnic slurs and 123 of 150 that disparage or are obscene (it reads these marks "
             "too, so this is no independent test); of 1,255 terms that the package cuss rates surely profane, 79 %. It flags 2 of "
-            "ImageNet's 1,000 names (cock, nipple), none of CIFAR-10's and CIFAR-100's 110, and 12 of WordNet's 7,665 names of animals, all of one "
+            "ImageNet's 1,000 names (cock, nipple), none of CIFAR-10's and CIFAR-100's 110, and 12 of WordNet's 7,619 names of animals, all of one "
             "word or Latin (ass, tit). Not seen: words run together without capitals, letters of another alphabet that look Latin, "
             "ids of WordNet 3.1 and later (other numbers), people named without an id (man, girl), new slang, irony. "
             "Folders called like a quarantined class are masked in keys of pictures; file names, attributes, and what a user types are not."
