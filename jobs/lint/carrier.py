@@ -98,10 +98,11 @@ class Carrier(Protocol):
 
 
 class Said(NamedTuple):
-    """What a family of rules says: findings, and by rule a sentence on what it could not look at."""
+    """What a family of rules says: findings, by rule a sentence on what it could not look at, and what else it learned."""
 
     findings: pa.Table
     notes: Mapping[str, str] = {}
+    facts: Mapping[str, float] = {}
 
 
 def to_table(findings: Iterable[Finding]) -> pa.Table:

@@ -1,34 +1,32 @@
 """SL101, SL102: what lint says of labels, by a model's predictions and the evidence of its fitting."""
 
 import contextlib
+import math
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake.dataset import Model
-from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import EVIDENCE, Carrier, Said, counted, to_table
 from secondlook.pipeline.audit.bad_rows import RowError
 from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
 from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
 from secondlook.pipeline.audit.evidence import KINDS
-from secondlook.pipeline.audit.flags import Choice, Tally, chosen_margin, empty
+from secondlook.pipeline.audit.flags import Choice, Tally, chosen_margin, empty, estimated_share
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 
 LABEL_RULES = ("SL101", "SL102")
+SHARE = "estimated_share"  # of labels that are wrong, as the model has it: a fact beside SL101's findings
 
 
-def audit(
-    carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet, *, evidence: bool
-) -> Said:
+def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet) -> Said:
     """SL101, SL102 by a model's predictions, whose label's version may be older: the given label is today's.
 
-    `evidence`: whether the model has kept any; then it is the score where the label is the one that it is of. Two passes over the labeled samples, unless the settings fix the margin: the margin is chosen, then each is judged.
+    Two passes over the labeled samples: the margin is chosen, unless the settings fix it, and then each is judged.
     """
     counts = carrier.counts()
     if not counts:
@@ -36,21 +34,19 @@ def audit(
     if model is None:
         note = "no model has looked at the labels yet; `secondlook train` brings one"
         return Said(to_table([]), dict.fromkeys(LABEL_RULES, note))
-    choice = _choice(carrier, model, settings, evidence)
+    nothing = empty(len(model.classes))
+    sums = carrier.tallied(model.name, lambda rows: count(rows, model), nothing)
+    choice = chosen_margin(sums)
+    if settings.fixed_margin is not None:
+        choice = Choice(settings.fixed_margin, "the setting mislabel_margin")
     calibrator = calibrated if isinstance(calibrated, Calibrator) else None
     decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
-    found = carrier.judged(model.name, lambda rows: judge(rows, model, decision, evidence=evidence))
+    found = carrier.judged(model.name, lambda rows: judge(rows, model, decision))
     left_out = _left_out(carrier, model, counts)
     told = f"flagged above a margin of {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
     notes = {"SL101": f"{told}; {left_out}" if left_out else told}
-    return Said(found, notes | ({"SL102": left_out} if left_out else {}))
-
-
-def _choice(carrier: Carrier, model: Model, settings: LintSettings, evidence: bool) -> Choice:
-    if settings.fixed_margin is not None:
-        return Choice(settings.fixed_margin, "the setting mislabel_margin")
-    nothing = empty(len(model.classes))
-    return chosen_margin(carrier.tallied(model.name, lambda rows: count(rows, model, evidence=evidence), nothing))
+    share = estimated_share(sums)
+    return Said(found, notes | ({"SL102": left_out} if left_out else {}), {} if math.isnan(share) else {SHARE: share})
 
 
 def _meaning(calibrated: Calibrator | NotYet) -> str:
@@ -73,22 +69,16 @@ def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
     return f"{' and '.join(notes)}; `secondlook train` looks at them" if notes else ""
 
 
-def count(rows: pa.Table, model: Model, *, evidence: bool) -> Tally:
+def count(rows: pa.Table, model: Model) -> Tally:
     """What rows of `Carrier.judged` add to the choice of the margin."""
     with _named(rows, model.name):
-        return tallied(as_judged(rows, model.classes, evidence=evidence))
+        return tallied(as_judged(rows, model.classes))
 
 
-def judge(rows: pa.Table, model: Model, decision: Decision, *, evidence: bool) -> pa.Table:
+def judge(rows: pa.Table, model: Model, decision: Decision) -> pa.Table:
     """Findings of labels on rows of `Carrier.judged`."""
     with _named(rows, model.name):
-        return to_table(doubts(as_judged(rows, model.classes, evidence=evidence), decision))
-
-
-def has_evidence(lake: Lake, version: Version, model: str) -> bool:
-    """Whether the model has kept evidence of any label."""
-    chosen = EqualTo("model", model)  # type: ignore[call-arg, arg-type]
-    return any(batch.num_rows for batch in lake.batches("evidence", version, ["model"], chosen))
+        return to_table(doubts(as_judged(rows, model.classes), decision))
 
 
 @contextlib.contextmanager
@@ -103,7 +93,7 @@ def _named(rows: pa.Table, model: str) -> Iterator[None]:
         ) from None
 
 
-def as_judged(rows: pa.Table, names: list[str], *, evidence: bool) -> Judged:
+def as_judged(rows: pa.Table, names: list[str]) -> Judged:
     """Rows of `Carrier.judged` as arrays. Evidence that is of another label than the one that holds is left out."""
     label = rows["label"]
     given = pc.index_in(label, value_set=pa.array(names, pa.string())).fill_null(-1)
@@ -117,7 +107,7 @@ def as_judged(rows: pa.Table, names: list[str], *, evidence: bool) -> Judged:
         _padded(rows["classes"], -1).astype(np.int32),
         _padded(rows["probs"], 0.0).astype(np.float32),
         names,
-        said["p_error"] if evidence else None,
+        said["p_error"],
         {name: said[name] for name in KINDS},
     )
 

@@ -59,13 +59,14 @@ BIG = 1_000_000  # samples from which `auto` takes Spark
 
 
 class Linted(NamedTuple):
-    """What lint says of a version: all findings with their waivers, and why some rules did not run.
+    """What lint says of a version: all findings with their waivers, why some rules did not run, and facts beside them.
 
     `stored` is the version that holds the findings, None where they are of an old version and nobody kept them.
     """
 
     findings: pa.Table
     notes: Mapping[str, str]
+    facts: Mapping[str, float]
     stored: Version | None
     reused: bool
 
@@ -91,19 +92,20 @@ def audit(
     current = _tables(at) == _tables(lake.at())
     for run in reversed(runs):
         if run.run.get("inputs") == mark and (not current or run is runs[-1]):
-            return Linted(_stored(lake, run), run.run["notes"], run, reused=True)
-    found, notes = _compute(lake, settings, at, engine, spark)
+            return Linted(_stored(lake, run), run.run["notes"], run.run.get("facts", {}), run, reused=True)
+    found, notes, facts = _compute(lake, settings, at, engine, spark)
     found = _sorted(_waived(found, settings.waivers))
     if not current:
-        return Linted(found, notes, None, reused=False)
+        return Linted(found, notes, facts, None, reused=False)
     attempt = lake.attempt("lint", inputs | {"after": runs[-1].id if runs else 0})
     attempt.append("findings", found)
     counted = Counter(found["rule"].filter(pc.is_null(found["waiver"])).to_pylist())
     summary = {"findings": sum(counted.values()), "waived": found["waiver"].length() - found["waiver"].null_count}
     stored = attempt.commit(
-        summary | {"rules": dict(sorted(counted.items()))}, {"read": at.id, "inputs": mark, "notes": notes}
+        summary | {"rules": dict(sorted(counted.items()))},
+        {"read": at.id, "inputs": mark, "notes": notes, "facts": facts},
     )
-    return Linted(found, notes, stored, reused=False)
+    return Linted(found, notes, facts, stored, reused=False)
 
 
 def _tables(version: Version) -> dict[str, int]:
@@ -135,9 +137,7 @@ def _sorted(found: pa.Table) -> pa.Table:
     )
 
 
-def _compute(
-    lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None"
-) -> tuple[pa.Table, dict[str, str]]:
+def _compute(lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None") -> Said:
     with _carrier(lake, settings, version, engine, spark) as carrier:
         return _said(lake, settings, version, carrier)
 
@@ -167,15 +167,14 @@ def _carrier(
             used.stop()
 
 
-def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> tuple[pa.Table, dict[str, str]]:
+def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> Said:
     model = dataset.newest_model(lake, version) if lake.latest("models", version, ["model"]).num_rows else None
     names, waiting = dataset.class_names(lake, version), dataset.quarantined(lake, version)
     listed = read_classes(lake, version)
     spoken = answers.voices(carrier, read_answers(lake, version))
-    heard = model is not None and labels.has_evidence(lake, version, model.name)
     curve = calibration(read_audit(lake, version, settings))
     families: list[Callable[[], Said]] = [
-        lambda: labels.audit(carrier, model, settings.lint, curve, evidence=heard),
+        lambda: labels.audit(carrier, model, settings.lint, curve),
         lambda: copies.audit(carrier, model, settings.lint),
         lambda: answers.audit(spoken, settings.lint),
         lambda: pictures.audit(carrier, settings.lint, answers.sides(carrier, spoken, settings.lint)),
@@ -187,13 +186,15 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
     ]
     parts: list[pa.Table] = []
     notes: dict[str, str] = {}
+    facts: dict[str, float] = {}
     with progress("lint", None, "findings") as advance:
         for family in families:
             said = family()
             parts.append(said.findings)
             notes |= said.notes
+            facts |= said.facts
             advance(said.findings.num_rows)
-    return pa.concat_tables(parts), dict(sorted(notes.items()))
+    return Said(pa.concat_tables(parts), dict(sorted(notes.items())), facts)
 
 
 def _waived(found: pa.Table, waivers: Sequence[Waiver]) -> pa.Table:
@@ -240,7 +241,7 @@ def listing(
         "waived": sum(one.waiver is not None for one in shown),
         "known": sum(one.waiver is None and one.known for one in shown),
         "rules": dict(sorted(counted.items())),
-        "wrong_labels": share.brief(lake, settings, at),
+        "wrong_labels": share.brief(lake, settings, at, linted.facts.get(labels.SHARE)),
         "notes": notes,
         "fail_above": settings.lint.fail_above,
         "clean": sum(counted.values()) <= settings.lint.fail_above,

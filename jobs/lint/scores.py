@@ -5,7 +5,7 @@ import pyarrow as pa
 
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.labels import as_judged, has_evidence
+from secondlook.jobs.lint.labels import as_judged
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.pipeline.audit.doubts import score
 
@@ -15,10 +15,9 @@ def scores(lake: Lake, version: Version, model: Model) -> pa.Table:
 
     The same number as a finding's `score`, flagged or not.
     """
-    evidence = has_evidence(lake, version, model.name)
 
     def table(rows: pa.Table) -> pa.Table:
-        p_error = score(as_judged(rows, model.classes, evidence=evidence)).astype(np.float64)
+        p_error = score(as_judged(rows, model.classes)).astype(np.float64)
         return pa.table({"sample_id": rows["sample_id"], "p_error": pa.array(p_error, from_pandas=True)})
 
     return LocalTables(lake, version).judged(model.name, table)

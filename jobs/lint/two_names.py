@@ -43,7 +43,7 @@ def _numbers(column: pa.ChunkedArray) -> np.ndarray[tuple[int, ...], np.dtype[np
 
 def count(rows: pa.Table, names: list[str]) -> pa.Table:
     """How often classes compete for the pictures of some rows of `Carrier.judged`, as COUNTS of numbers of classes."""
-    judged = as_judged(rows, names, evidence=False)
+    judged = as_judged(rows, names)
     found = rivals(judged.given, judged.classes, judged.probs)
     columns = (found.other, found.given, 2 * found.bin + found.clear)
     return pa.table([*(pa.array(column).cast(pa.string()) for column in columns), pa.array(found.n)], schema=COUNTS)

@@ -24,9 +24,7 @@ __all__ = ["BLOCK_BYTES", "UNLABELED", "Compared", "Floats", "Ints", "block_rows
 
 BLOCK_BYTES = 1 << 20  # a block of rows stays in a core's cache while it is summed, compared and searched
 FIXED_POINT = 2.0**30
-NOTHING = np.float32(
-    1e-6
-)  # of labels that the model gives nothing at all, those with the surest other class come first
+NOTHING = np.float32(1e-6)  # the least of a given label: where several have none, the surest other class comes first
 
 
 class Compared(NamedTuple):
@@ -48,7 +46,9 @@ class Compared(NamedTuple):
         Log odds between the two, in other units. What the model gives to third classes says that it is unsure, not that
         the label is right: on the cases of benchmarks/flags.py this ranks better than the plain difference does.
         """
-        return (self.p_other - self.p_given) / (self.p_other + np.maximum(self.p_given, NOTHING))
+        return np.asarray(
+            (self.p_other - self.p_given) / (self.p_other + np.maximum(self.p_given, NOTHING)), np.float32
+        )
 
 
 def compare(given: Ints, probs: Floats, *, first_row: int = 0) -> Compared:

@@ -17,7 +17,6 @@ from secondlook.pipeline.audit.compare import Compared, compare_topk
 from secondlook.pipeline.audit.evidence import KINDS, spoke
 from secondlook.pipeline.audit.flags import Tally, empty, tally
 from secondlook.pipeline.audit.mislabels import LabelErrors, decide, p_error_of
-from secondlook.pipeline.core.odds import TINY
 from secondlook.pipeline.core.rules import Finding
 
 Reals = npt.NDArray[np.float64]
@@ -31,8 +30,7 @@ class Judged:
 
     `given` (n,): index of the label in `names`, -1 where the model does not know the label. `classes`, `probs` (n, k):
     the most probable classes, -1 where a row has fewer than k. `evidence`: each of evidence.KINDS that is there, (n,),
-    and `p_error` (n,), what combines them; nan where nothing is known of the label that holds now; None where the model
-    has kept no evidence at all.
+    and `p_error` (n,), what combines them; nan where nothing is known of the label that holds now.
     """
 
     sample_id: Sequence[str]
@@ -64,17 +62,15 @@ class Decision(NamedTuple):
 
 
 def scored(judged: Judged) -> Scored:
-    """The comparison that SL101 is decided by: where it holds, evidence's p_error s stands for p_other = s and p_given = 1 - s.
-
-    Elsewhere, in a model that has evidence, predictions stand on the same scale: p_other / (p_other + p_given).
-    """
+    """The comparison that SL101 is decided by: where evidence holds, its p_error divides what the model gives to the two classes."""
     by_model = compare_topk(judged.given, judged.classes, judged.probs, len(judged.names))
     if judged.p_error is None:
         return Scored(by_model, by_model)
-    p_other, p_given = (np.maximum(p.astype(np.float64), TINY) for p in (by_model.p_other, by_model.p_given))
-    against = np.where(np.isnan(judged.p_error), p_other / (p_other + p_given), judged.p_error)
-    by_all = by_model._replace(p_given=(1 - against).astype(np.float32), p_other=against.astype(np.float32))
-    return Scored(by_model, by_all)
+    holds = ~np.isnan(judged.p_error)
+    both = by_model.p_given.astype(np.float64) + by_model.p_other
+    p_given = np.where(holds, (1 - judged.p_error) * both, by_model.p_given).astype(np.float32)
+    p_other = np.where(holds, judged.p_error * both, by_model.p_other).astype(np.float32)
+    return Scored(by_model, by_model._replace(p_given=p_given, p_other=p_other))
 
 
 def tallied(judged: Judged) -> Tally:

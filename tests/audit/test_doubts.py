@@ -91,8 +91,9 @@ def test_evidence_is_the_score_where_it_is_there_and_predictions_elsewhere() -> 
 
 def test_the_margin_is_chosen_by_the_scores_that_decide() -> None:
     rows = with_evidence([0.875, float("nan"), 0.875])
-    odds = 0.95 / 0.97
-    by_hand = compare(np.array([0, 0, -1]), np.array([[0.125, 0.875], [1 - odds, odds], [0.5, 0.5]], np.float32))
+    both, odds = 0.98, 0.95 / 0.97  # what the model gives to the two classes is divided as the evidence has it
+    table = np.array([[0.125 * both, 0.875 * both, 0.02], [0.02, 0.95, 0.03], [0.5, 0.5, 0.0]], np.float32)
+    by_hand = compare(np.array([0, 0, -1]), table)
     assert tallied(rows).to_bytes() == tally(by_hand, 3).to_bytes()
     np.testing.assert_allclose(score(rows), [0.875, odds, np.nan], atol=1e-6)
     assert tallied(judged([], [])).to_bytes() == empty(3).to_bytes()

@@ -163,7 +163,7 @@ def test_spark_and_local_agree_on_an_unlabeled_lake_without_copies(
     fill([("a.png", None, data)])
     put(lake, "prints", fingerprints=[printed(data)])
     for engine in ("local", "spark"):
-        rows, notes = lint._compute(lake, SETTINGS, lake.at(), engine, spark)
+        rows, notes, _ = lint._compute(lake, SETTINGS, lake.at(), engine, spark)
         assert rows.num_rows == 0
         assert notes["SL503"] == notes["SL101"] == "no picture has a label"
 

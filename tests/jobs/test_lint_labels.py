@@ -91,15 +91,13 @@ class ShuffledHere(LocalTables):
 def said(carrier: Any, lake: Lake, settings: LintSettings = SETTINGS) -> tuple[list[Any], Any]:
     """Findings in an order that doesn't depend on the carrier, and the notes."""
     model = dataset.newest_model(lake, lake.at())
-    found, notes = labels.audit(
-        carrier, model, settings, NONE_YET, evidence=labels.has_evidence(lake, lake.at(), model.name)
-    )
+    found, notes, _ = labels.audit(carrier, model, settings, NONE_YET)
     return found.sort_by([("rule", "ascending"), ("subject", "ascending")]).to_pylist(), notes
 
 
 def tally_of(carrier: Any, lake: Lake) -> bytes:
     model = dataset.newest_model(lake, lake.at())
-    count = carrier.tallied("m1", lambda table: labels.count(table, model, evidence=True), empty(K))
+    count = carrier.tallied("m1", lambda table: labels.count(table, model), empty(K))
     assert isinstance(count, Tally)
     return count.to_bytes()
 
@@ -127,7 +125,7 @@ def test_flags_do_not_depend_on_how_rows_are_split_or_ordered(
 
 def test_the_sums_are_of_all_labels_that_the_model_knows(judged_lake: Lake) -> None:
     here = LocalTables(judged_lake, judged_lake.at())
-    whole = tallied(labels.as_judged(here._doubtable("m1"), NAMES, evidence=True))
+    whole = tallied(labels.as_judged(here._doubtable("m1"), NAMES))
     assert whole.to_bytes() == tally_of(here, judged_lake)
     twice = whole + whole
     assert Tally.from_bytes(twice.to_bytes()).to_bytes() == twice.to_bytes()
@@ -161,10 +159,10 @@ def test_the_finding_says_which_evidence_spoke_and_only_while_the_label_stands(
 def test_p_error_is_a_score_until_there_are_enough_answers_and_all_say_so(judged_lake: Lake) -> None:
     model = dataset.newest_model(judged_lake, judged_lake.at())
     here = LocalTables(judged_lake, judged_lake.at())
-    scores, notes = labels.audit(here, model, SETTINGS, NotYet(40), evidence=True)
+    scores, notes, _ = labels.audit(here, model, SETTINGS, NotYet(40))
     assert "p_error is a score: fewer than 100 audit answers (40)" in notes["SL101"]
     curve = Calibrator(1.0, -1.0, 250, 60)
-    probabilities, notes = labels.audit(here, model, SETTINGS, curve, evidence=True)
+    probabilities, notes, _ = labels.audit(here, model, SETTINGS, curve)
     assert "p_error is a probability, calibrated on 250 audit answers" in notes["SL101"]
     before, after = ([row for row in found.to_pylist() if row["rule"] == "SL101"] for found in (scores, probabilities))
     assert [row["subject"] for row in before] == [row["subject"] for row in after]  # what is flagged is the same

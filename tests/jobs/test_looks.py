@@ -14,6 +14,7 @@ from PIL import Image
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
+from secondlook.pipeline.audit import neighbors
 from secondlook.pipeline.core.config import LintSettings, Settings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.identity import content_id
@@ -56,7 +57,7 @@ def put(lake: Lake, vectors: dict[bytes, list[float] | npt.NDArray[np.float32]] 
 
 
 def findings(lake: Lake, engine: str = "local", spark: Any = None) -> dict[tuple[str, str], dict[str, Any]]:
-    found, _ = lint._compute(lake, SETTINGS, lake.at(), engine, spark)
+    found = lint._compute(lake, SETTINGS, lake.at(), engine, spark).findings
     return {
         (row["rule"], row["key"]): json.loads(row["evidence"]) | {"message": row["message"]}
         for row in found.to_pylist()
@@ -100,8 +101,15 @@ def test_mirrored_and_cropped_copies_are_found_and_the_larger_one_is_kept(copied
     assert cropped["kept"] == "train/0.png"
 
 
-def test_spark_finds_the_very_same(copied: Lake, spark: Any) -> None:
-    assert findings(copied, "spark", spark) == findings(copied)
+def test_spark_finds_the_very_same_in_one_cell_and_in_many(
+    copied: Lake, spark: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = findings(copied)
+    assert findings(copied, "spark", spark) == local
+    monkeypatch.setattr(neighbors, "EXACT", 4)
+    monkeypatch.setattr(neighbors, "CELL", 4)
+    monkeypatch.setattr(neighbors, "OVERLAP", 1)
+    assert findings(copied, "spark", spark) == local
 
 
 def test_without_embeddings_hashes_still_find_the_mirrored_one_and_it_is_said(
