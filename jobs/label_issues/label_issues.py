@@ -187,7 +187,7 @@ def label_issues(
         typer.Option(
             "--margin",
             metavar="M",
-            help="Flag where the best other class is more probable than the given one by more than this; -1 to 1."
+            help="Flag where 2 p_error - 1 is above this, -1 to 1; 0: wherever the model prefers another class."
             " Default: chosen from the data, without truth.",
         ),
     ] = None,

@@ -94,7 +94,7 @@ def _decided(given: Ints, compared: Compared, n_classes: int, margin: float | No
 
 
 def p_error_of(compared: Compared) -> npt.NDArray[np.float32]:
-    """(n,) (1 + p_other - p_given) / 2, nan without a label."""
+    """(n,) p_other / (p_other + p_given), nan without a label."""
     p_error = np.clip((np.float32(1) + compared.ahead) / np.float32(2), 0, 1)
     p_error[~compared.labeled] = np.nan
     return p_error
