@@ -30,12 +30,18 @@ from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+PARTITION_ROWS = 250_000  # at most, in what is shuffled: lists of classes and vectors of so many fit in a small JVM
+
 
 class SparkTables(Carrier):
     """The tables of one version as data frames."""
 
     def __init__(self, lake: Lake, version: Version, spark: "SparkSession") -> None:
         self.lake, self.version, self.spark = lake, version, spark
+        rows = sum(task.file.record_count for task in lake.scan("samples", version).plan_files())
+        self._partitions = spark.conf.get("spark.sql.shuffle.partitions") or "1"
+        wanted = max(int(self._partitions), -(-rows // PARTITION_ROWS))
+        spark.conf.set("spark.sql.shuffle.partitions", str(wanted))
 
     def _latest(self, name: str, columns: Sequence[str], model: str | None = None) -> "DataFrame":
         """The rows that hold: the newest of each key, as Lake.latest reads them; of one model, if it is named."""
@@ -180,7 +186,8 @@ class SparkTables(Carrier):
         return _by_rows(self._samples.join(prints, "content_id"), look)
 
     def close(self) -> None:
-        """Let the executors' memory go."""
+        """Let the executors' memory go, and leave the session as it was."""
+        self.spark.conf.set("spark.sql.shuffle.partitions", self._partitions)
         if "_samples" in self.__dict__:
             self._samples.unpersist()
 
