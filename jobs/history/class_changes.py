@@ -141,7 +141,7 @@ def _commit(
         "into": after.shown(event.into) if event.into and event.event != UNDONE else event.into,
         "names": [after.shown(one) for one in event.names] if event.event != SYNONYMS else len(event.names),
         "author": event.actor,
-        "reason": event.reason,
+        "reason": after.told(event.reason),
         "pictures": bearing.num_rows,
         "batch": event.batch,
     }

@@ -65,7 +65,10 @@ def _by_classes(rows: pa.Table, before: pa.Table, after: pa.Table, classes: Clas
 
 
 def _evidence(event: ClassEvent, classes: Classes) -> dict[str, str]:
-    return {"class_event": f"{classes.shown(event.name)} {told(event, classes.shown)}", "reason": event.reason or ""}
+    return {
+        "class_event": f"{classes.shown(event.name)} {told(event, classes.shown)}",
+        "reason": classes.told(event.reason or ""),
+    }
 
 
 def of_label(label: Event, classes: Classes, versions: Mapping[int, int]) -> list[dict[str, Any]]:

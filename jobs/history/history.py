@@ -32,10 +32,12 @@ DIFF_COLUMNS = ("key", "old", "new", "source", "batch", "actor", "sample_id")
 
 def run_log(lake: Lake, *, limit: int | None = None) -> list[dict[str, Any]]:
     """Versions, newest first: id, time (UTC, ISO 8601), job, change (a line), summary."""
-    versions = lake.versions.all()[::-1]
+    versions = lake.versions.all()[::-1][:limit]
+    classes = class_lists.read(lake, lake.head())
+    told = [(v, classes.told(dict(v.summary))) for v in versions]
     return [
-        {"id": v.id, "time": v.created, "job": v.job, "change": in_a_line(v.summary), "summary": dict(v.summary)}
-        for v in versions[:limit]
+        {"id": v.id, "time": v.created, "job": v.job, "change": in_a_line(summary), "summary": summary}
+        for v, summary in told
     ]
 
 
@@ -161,9 +163,10 @@ def run_blame(lake: Lake, image: str, *, as_of: str | int | None = None) -> dict
     version = lake.at(as_of)
     samples = lake.latest("samples", version, ["sample_id", "key"])
     keys = samples["key"].to_pylist()
-    sample_id = Keys(keys, samples["sample_id"].to_pylist()).find(image)
-    events = history.of_sample(lake.read("labels", version, where=_is(sample_id)), sample_id)
     classes = class_lists.read(lake, version)
+    with classes.complaining():
+        sample_id = Keys(keys, samples["sample_id"].to_pylist()).find(image)
+    events = history.of_sample(lake.read("labels", version, where=_is(sample_id)), sample_id)
     by_seq = _versions_by_seq(lake, "labels")
     position = samples["sample_id"].to_pylist().index(sample_id)
     told = [

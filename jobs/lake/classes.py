@@ -5,9 +5,10 @@ this file gets its name masked, and training, review and export leave it out. No
 too early for it.
 """
 
+import contextlib
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.class_list import ClassEvent, ClassList, fold
 from secondlook.pipeline.audit.terms.concern import Concern, concern
 from secondlook.pipeline.core.classes import in_order, masked
+from secondlook.pipeline.core.errors import UserError
 
 COLUMNS = ("seq", "name", "event", "into", "names", "actor", "time", "reason", "batch")
 
@@ -72,9 +74,27 @@ class Classes:
         """Texts that may speak of classes, with the names masked that wait for a sign-off."""
         for name in self.hidden:
             ends = (r"\b" if char.isalnum() else "" for char in (name[0], name[-1]))
-            pattern = re.escape(name).join(ends)
+            pattern = "(?i)" + re.escape(name).join(ends)
             texts = pc.replace_substring_regex(texts, pattern, self.shown(name).replace("\\", "\\\\"))
         return texts
+
+    def told(self, value: Any) -> Any:
+        """A summary, or a part of one, with the names masked that wait for a sign-off: they may be in a reason too."""
+        if not self.hidden:
+            return value
+        if isinstance(value, str):
+            return self.without_hidden(pa.chunked_array([[value]]))[0].as_py()
+        if isinstance(value, Mapping):
+            return {self.told(name): self.told(one) for name, one in value.items()}
+        return [self.told(one) for one in value] if isinstance(value, list) else value
+
+    @contextlib.contextmanager
+    def complaining(self) -> Iterator[None]:
+        """What is refused in the body is refused without the names that wait for a sign-off."""
+        try:
+            yield
+        except UserError as problem:
+            raise UserError(self.told(str(problem))) from None
 
 
 def read(lake: Lake, version: Version | None) -> Classes:

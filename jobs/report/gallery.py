@@ -12,6 +12,7 @@ import pyarrow as pa
 from pyiceberg.expressions import In
 
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.rules import RULES
@@ -76,7 +77,9 @@ def findings_of(
             if not row["waiver"] and row["subject"] in places.by_id:
                 doubted[places.by_id[row["subject"]]] = True
         doubted = pa.array(doubted)
-    notes = {str(code): str(note) for code, note in dict(linted.run.get("notes", {})).items()}
+    notes = read_classes(lake, version).told(
+        {str(code): str(n) for code, n in dict(linted.run.get("notes", {})).items()}
+    )
     galleries = tuple(_with_thumbnails(lake, version, settings, shown))
     findings = f.Findings(linted.id, stale, settled, galleries, notes)
     return Found(findings, doubted)

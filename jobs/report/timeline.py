@@ -27,6 +27,7 @@ def history(lake: Lake, version: Version) -> f.History:
     by_seq: dict[int, dict[str, int]] = {}
     for (seq, source), n in sorted(counted.items()):
         by_seq.setdefault(seq, {})[source] = n
+    classes = read_classes(lake, version)
     shown, before = [], None
     for one in versions:
         # Two jobs on different tables may bear one seq: the events are of that one which wrote labels.
@@ -38,12 +39,12 @@ def history(lake: Lake, version: Version) -> f.History:
                 id=one.id,
                 job=one.job,
                 created=time(one.created),
-                line=in_a_line(one.summary),
+                line=in_a_line(classes.told(dict(one.summary))),
                 events=by_seq.get(one.seq, {}) if wrote else {},
                 seconds=float(seconds) if isinstance(seconds, int | float) else None,
             )
         )
-    labels = read_classes(lake, version).masks(events["label"])
+    labels = classes.masks(events["label"])
     changes = _changes(events.set_column(events.column_names.index("label"), "label", labels))
     first = sum(n for (before, _), n in changes.items() if not before)
     changes = Counter({pair: n for pair, n in changes.items() if pair[0]})

@@ -62,7 +62,8 @@ def run_pull(
     allowed.update(pc.unique(pc.list_flatten(asked["choices"])).to_pylist())
     classes = read_classes(lake, version)
     allowed = {name for name in {*allowed, *classes.listed.numbers} if classes.concern(name) is None}
-    found = answers_file.read(io.StringIO(text, newline=""), str(file), keys, allowed, new_classes=new_classes)
+    with classes.complaining():
+        found = answers_file.read(io.StringIO(text, newline=""), str(file), keys, allowed, new_classes=new_classes)
     return take(
         lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=now or datetime.now(UTC), asked=asked
     )

@@ -177,8 +177,13 @@ def test_review_neither_asks_for_it_nor_offers_it(rude: Lake, tmp_path: Path) ->
     assert json.loads(row["choices"]) == ["cat", "dog"]
     with pytest.raises(UserError, match=r"the class c\*\*\* \(class 2\) waits for a sign-off"):
         review.run_push(rude, SETTINGS, classes=["cock"])
-    with pytest.raises(UserError, match="unknown class"):
-        answer(rude, tmp_path, "ann,cock/new.png,cock,1")
+    for key, label, said in (
+        ("cock/new.png", "cock", r"unknown class 'c\*\*\*"),
+        ("cock/nwe.png", "cat", r"near names: c\*\*\*"),
+    ):
+        with pytest.raises(UserError, match=said) as refused:
+            answer(rude, tmp_path, f"ann,{key},{label},1")
+        assert silent(str(refused.value))
 
 
 def test_export_leaves_it_out_until_the_sign_off(rude: Lake, tmp_path: Path) -> None:
@@ -216,6 +221,14 @@ def test_an_id_among_the_synonyms_tells_the_bird_and_ends_a_sign_off(rude: Lake)
     do(rude, SIGNED_OFF, "dog")
     do(rude, SYNONYMS, "dog", None, "n10565667", "n02084071")
     assert list(dataset.quarantined(rude, rude.at())) == ["dog"]
+
+
+def test_a_reason_is_told_without_the_name(rude: Lake, call: Call, tmp_path: Path) -> None:
+    words = ("classes", "rename", "#2", "rooster", "--reason", "Cock is rude; a cock is a bird")
+    said = [call(*words), call("log"), call("log", "--json"), call("blame", "1.png"), call("blame", "c/9.png")]
+    report.run(rude, SETTINGS, tmp_path / "r.html")
+    assert all(silent("\n".join([*lines, errors])) for _, lines, errors in said)
+    assert silent((tmp_path / "r.html").read_text())
 
 
 def test_renaming_lifts_it_and_the_old_name_stays_masked(rude: Lake, call: Call, labels_of: LabelsOf) -> None:
