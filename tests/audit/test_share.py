@@ -63,6 +63,15 @@ def test_plain_answers_without_a_model_have_about_wilsons_interval(k: int) -> No
     assert found.high - found.low > 0.98 * (wanted.high - wanted.low)
 
 
+def test_a_small_interval_by_hand() -> None:
+    """10 wrong of 20, no model: Wilson's interval with Student's quantile of 10 + TRUST, and the leverage of a flat curve."""
+    found = share(np.full(10**6, np.nan), Answers(np.arange(20), np.tile([0.0, 1.0], 10), np.full(20, 1e-4)))
+    lever = 0.25 / (20 * 0.25 + 1 / 9)  # the second is the prior's
+    z2 = 2.086**2 / (1 - lever)
+    half = z2**0.5 / (1 + z2 / 20) * (0.25 / 20 + z2 / (4 * 20**2)) ** 0.5
+    assert found.half_width == pytest.approx(half, abs=5e-4)
+
+
 def test_looking_at_every_label_leaves_nothing_open() -> None:
     score, wrong = population(300)
     found = share(score, Answers(np.arange(300), wrong, np.ones(300)))

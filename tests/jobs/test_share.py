@@ -234,6 +234,24 @@ def test_without_answers_it_is_the_models_estimate_without_an_interval(lake: Lak
     assert told["value"] == told["model"] == pytest.approx(0.1, abs=0.05)
 
 
+def test_when_what_was_drawn_from_is_not_kept_the_weights_alone_tell(
+    lake: Lake, honest: Honest, tmp_path: Path
+) -> None:
+    says = honest(200)
+    train(lake, 200)
+    batch = review.run_audit(lake, Settings(), 100)["batch"]
+    reply(lake, tmp_path, batch, says)
+    whole = share.run(lake, Settings())
+    lake.versions.remove([whole["audit"]["drawn_from"]])
+    told = share.run(lake, Settings())
+    assert (told["called"], told["population"], told["classes"]) == (whole["called"], None, [])
+    assert (told["answers"], told["audit"]["changed_since"]) == (100, None)
+    assert told["interval"][0] < told["value"] < told["interval"][1]
+    assert "no model's scores" in told["method"]
+    assert review.run_audit(lake, Settings(), 10)["audit"] != whole["audit"]["audit"], "it can't grow any more"
+    assert "of all labels as of version" in "\n".join(share.told(told))
+
+
 def test_the_verbs(lake: Lake, honest: Honest, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     says = honest(100)
     at = ["--lake", lake.root]
