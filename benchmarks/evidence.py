@@ -122,11 +122,11 @@ def measure(case: Case, seed: int) -> tuple[dict[str, Array], dict[str, Any]]:
         "average of heads, margin": (1 + others.max(axis=1) - probs[rows, case.given]) / 2,
         "average of heads, odds": as_score(log_odds_against(case.given, probs)),
         **result.evidence,
-        "combined": combine(result.evidence),
+        "combined": combine(result.evidence, case.given),
     }
     if case.other is not None:
         evidence = dict(result.evidence) | {"others": as_score(log_odds_against(case.given, case.other))}
-        scores |= {"others": evidence["others"], "combined with others": combine(evidence)}
+        scores |= {"others": evidence["others"], "combined with others": combine(evidence, case.given)}
     right = round(float((probs.argmax(axis=1) == case.clean).mean()), 4)
     return scores, {"seconds": round(seconds, 1), "right": right, "probs": probs}
 

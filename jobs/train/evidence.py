@@ -51,20 +51,27 @@ def _of(lake: "Lake", version: "Version", model: str, content_ids: Sequence[str]
     return np.where(same.to_numpy(zero_copy_only=False), said, np.nan)
 
 
-def rows_of(model: str, content_ids: Sequence[str], labels: pa.Array, evidence: Mapping[str, Reals]) -> pa.Table:
-    """Rows of the table `evidence`, without `seq`, for contents whose label (N,) is not null and was judged.
+def rows_of(
+    model: str, content_ids: Sequence[str], classes: Sequence[str], judged: Ints, evidence: Mapping[str, Reals]
+) -> pa.Table:
+    """Rows of the table `evidence`, without `seq`, for contents whose label was `judged` (N,): its class, -1 for none.
 
     `evidence`: some of KINDS, each (N,), nan where there is none, and all of it combined here.
     """
-    p_error = combine(evidence)
+    labels, p_error = names_of(classes, judged), combine(evidence, judged)
     columns = {name: pa.nulls(len(p_error), pa.float64()) for name in KINDS}
     columns |= {name: _reals(score) for name, score in evidence.items()}
     table = pa.table(
         {"content_id": pa.array(content_ids, pa.string()), "label": labels, **columns, "p_error": _reals(p_error)}
     )
     table = table.append_column("model", pa.array([model] * len(p_error), pa.string()))
-    judged = pc.and_(pc.is_valid(table["p_error"]), pc.is_valid(table["label"]))
-    return table.select([name for name in TABLES["evidence"].schema.names if name != "seq"]).filter(judged)
+    there = pc.and_(pc.is_valid(table["p_error"]), pc.is_valid(table["label"]))
+    return table.select([name for name in TABLES["evidence"].schema.names if name != "seq"]).filter(there)
+
+
+def names_of(classes: Sequence[str], judged: Ints) -> pa.Array:
+    """(N,) names of classes by number, null for -1."""
+    return pa.array(classes, pa.string()).take(pa.array(judged, mask=judged < 0))
 
 
 def _reals(scores: Reals) -> pa.Array:

@@ -217,16 +217,14 @@ def _predictions(
 def _evidence(
     attempt: "Attempt", version: "Version", data: "TrainingSet", name: str, fitted: "Fitted", heard: list[str]
 ) -> None:
-    import pyarrow as pa
-
     from secondlook.jobs.train import evidence
 
     judged = np.where(fitted.folds >= 0, data.labels, -1)
-    labels = pa.array(data.classes, pa.string()).take(pa.array(judged, mask=judged < 0))
     said = dict(fitted.evidence)
     if heard:
+        labels = evidence.names_of(data.classes, judged)
         said[evidence.OTHERS] = evidence.of_others(attempt.lake, version, heard, data.content_ids, labels)
-    attempt.append("evidence", evidence.rows_of(name, data.content_ids, labels, said))
+    attempt.append("evidence", evidence.rows_of(name, data.content_ids, data.classes, judged, said))
 
 
 def _model_row(

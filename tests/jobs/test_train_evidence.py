@@ -29,11 +29,13 @@ def test_every_judged_label_has_its_evidence(lake: Lake, fill: Fill) -> None:
     samples = {row["content_id"]: row for row in dataset.samples(lake, lake.at()).to_pylist()}
     labeled = {name for name, row in samples.items() if row["label"] is not None and row["split"] != "test"}
     assert found.keys() == labeled
+    kinds = ("held_out", "refit", "dynamics")
     for name, row in found.items():
         assert row["label"] == samples[name]["label"]
-        said = {kind: np.array([row[kind]]) for kind in KINDS if row[kind] is not None}
-        assert set(said) == {"held_out", "refit", "dynamics"}
-        assert row["p_error"] == pytest.approx(float(combine(said)[0]), abs=1e-6)
+        assert {kind for kind in KINDS if row[kind] is not None} == set(kinds)
+    said = {kind: np.array([row[kind] for row in found.values()]) for kind in kinds}
+    given = np.array([row["label"] == "upright" for row in found.values()]).astype(np.int64)
+    assert [row["p_error"] for row in found.values()] == pytest.approx(combine(said, given), abs=1e-6)
     doubted = max(found, key=lambda name: found[name]["p_error"])
     assert samples[doubted]["key"] == some[5][0]
     assert found[doubted]["p_error"] > 0.5
