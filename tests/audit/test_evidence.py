@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ def slow(row: dict[str, float | None]) -> float:
     return 1 / (1 + math.exp(-total / weight)) if weight else math.nan
 
 
-def arrays(table: list[tuple[float | None, ...]]) -> dict[str, np.ndarray]:
+def arrays(table: list[tuple[float | None, ...]]) -> dict[str, npt.NDArray[np.float64]]:
     return {
         name: np.array([math.nan if row[i] is None else row[i] for row in table], np.float64)
         for i, name in enumerate(KINDS)

@@ -1,6 +1,7 @@
 """What training writes of evidence: for which pictures, of which label, and by whom."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,7 @@ from tests.jobs.test_train import SMALL, Fill, backbone, frozen, pictures
 __all__ = ["backbone"]
 
 
-def written(lake: Lake, model: str) -> dict[str, dict[str, object]]:
+def written(lake: Lake, model: str) -> dict[str, dict[str, Any]]:
     rows = dataset.evidence(lake, lake.at(), model)
     return {row["content_id"]: row for row in rows.to_pylist()}
 
