@@ -26,7 +26,7 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said
     """SL103, SL201, SL202, SL203; with a model, copies are looked for among neighbors in its embedding, too."""
     repeated, found = carrier.repeated(), carrier.comparable(model.embedder if model else None, settings)
     contents = _survivors_first(found.contents)
-    near, unread = alike(carrier, contents, found.proposed, settings)
+    near, unread, lookalikes = alike(carrier, contents, found.proposed, found.n, settings)
     near_ones = contents["content_id"].take(pa.array(near.having_near()))
     missing = near_ones.filter(pc.invert(pc.is_in(near_ones, value_set=repeated["content_id"].combine_chunks())))
     rows = pa.concat_tables([repeated, carrier.of_contents(missing.combine_chunks())]).sort_by(IN_ORDER)
@@ -55,6 +55,8 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said
         )
     if model is None:
         notes.append("copies that hashes miss are found by an embedding: `secondlook train` makes one")
+    if lookalikes:
+        notes.append("most pictures match their neighbors in the embedding as copies do, so only hashes were asked")
     if unread:
         notes.append(f"{counted(unread)} can't be read now: what is said of them rests on their hashes")
     return Said(to_table(chain.from_iterable(said)), {"SL202": "; ".join(notes)} if notes else {})

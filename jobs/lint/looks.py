@@ -27,28 +27,38 @@ PROPOSED = pa.schema([("one", pa.string()), ("other", pa.string()), ("cosine", p
 THUMBNAILS = pa.schema([("content_id", pa.string()), ("pixels", pa.binary(SIDE_PX * SIDE_PX * 3))])
 AT_ONCE = 2048  # pairs whose pixels are held at once by a thread
 EMBEDDING_ROWS = 20_000  # that the whitening is learned from
+MATCHES_EACH = (
+    0.5  # pairs by the embedding alone for each picture, beyond which they are no copies
+)
+TRIED = 400  # pairs that are compared to see whether there are so many
 IDS_IN_A_FILTER = 2_000  # beyond, reading all pictures' rows is cheaper than asking for some
 
 
 class Comparable(NamedTuple):
     """Contents that may look the same as another, and pairs of them that an embedding proposes (PROPOSED).
 
-    `contents` has content_id, phash, dhash, key, splits, width, height. `flat` more have too little information.
+    `contents` has content_id, phash, dhash, key, splits, width, height; it may be some of `n`. `flat` more have too little
+    information.
     """
 
     contents: pa.Table
     proposed: pa.Table
+    n: int
     flat: int
 
 
 class Alike(NamedTuple):
-    """Near-duplicates of the contents, and how many of them could not be compared by their pixels."""
+    """Near-duplicates of the contents, and how many of them could not be compared by their pixels.
+
+    `lookalikes`: unlike pictures are so alike here that only hashes were asked.
+    """
 
     near: NearDuplicates
     unread: int
+    lookalikes: bool
 
 
-def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, settings: LintSettings) -> Alike:
+def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, n: int, settings: LintSettings) -> Alike:
     """Near-duplicates of contents (see Comparable), in whose order survivors are chosen."""
     phash, dhash = (contents[name].to_numpy().astype(np.int64) for name in ("phash", "dhash"))
     codes = contents["splits"].combine_chunks().dictionary_encode()
@@ -66,8 +76,25 @@ def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, settings: Li
         )
         bits, turned = bits_between(phash, mirror[0], one, other)
         pairs, by_hash = together(pairs, look[one], look[other], proposed["cosine"].to_numpy(), bits, turned)
-    pairs, unread = _by_pixels(carrier, contents["content_id"].take(pa.array(first)), pairs, by_hash, settings)
-    return Alike(grouped(look, first, pairs, sides[first], apart), unread)
+    looks = contents["content_id"].take(pa.array(first))
+    lookalikes = _lookalikes(carrier, looks, pairs.chosen(~by_hash), n, settings)
+    if lookalikes:
+        pairs, by_hash = pairs.chosen(by_hash), by_hash[by_hash]
+    pairs, unread = _by_pixels(carrier, looks, pairs, by_hash, settings)
+    return Alike(grouped(look, first, pairs, sides[first], apart), unread, lookalikes)
+
+
+def _lookalikes(carrier: Carrier, looks: pa.ChunkedArray, embedded: Pairs, n: int, settings: LintSettings) -> bool:
+    """Whether so many neighbors match that copies can't be told from pictures that are only alike: see MATCHES_EACH.
+
+    Plain drawings of a few kinds are so. A sample of the pairs that only the embedding proposes answers.
+    """
+    total = len(embedded.first)
+    if total <= MATCHES_EACH * n or total <= TRIED:
+        return False
+    tried = embedded.chosen(np.linspace(0, total - 1, TRIED).astype(np.int64))
+    near, _ = _by_pixels(carrier, looks, tried, np.zeros(TRIED, np.bool_), settings)
+    return len(near.first) / TRIED * total > MATCHES_EACH * n
 
 
 def proposals(contents: pa.Table, vectors: Iterable[pa.Table]) -> pa.Table:

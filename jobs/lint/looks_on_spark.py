@@ -55,7 +55,8 @@ def comparable(prints: "DataFrame", vectors: "DataFrame | None", settings: LintS
         )
         by_vector = informative.join(prints.sparkSession.createDataFrame(named), "content_id", "left_semi")
         contents = by_hash.unionByName(by_vector).dropDuplicates(["content_id"]).toArrow()
-        return Comparable(contents, proposed, prints.count() - informative.count())
+        n = informative.count()
+        return Comparable(contents, proposed, n, prints.count() - n)
     finally:
         informative.unpersist()
 

@@ -122,7 +122,7 @@ class LocalTables(Carrier):
         flat = checks.empty(columns(self._contents), settings.entropy, settings.flat).flagged
         contents = self._contents.filter(pa.array(~flat)).sort_by("content_id")
         vectors = () if embedder is None else self._vectors(embedder)
-        return looks.Comparable(contents, looks.proposals(contents, vectors), int(flat.sum()))
+        return looks.Comparable(contents, looks.proposals(contents, vectors), len(contents), int(flat.sum()))
 
     def thumbnails(self, content_ids: pa.Array) -> pa.Table:  # noqa: D102
         return looks.thumbnails(self.lake, self.version, content_ids, Limits())

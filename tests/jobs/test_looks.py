@@ -146,3 +146,22 @@ def test_a_crowd_of_copies_is_told_of_each_other(lake: Lake, fill: Callable[...,
     put(lake, vectors, crowd + black)
     found = findings(lake)
     assert set(found) == {("SL202", f"{at:03}.png") for at in range(150)}
+
+
+def test_among_drawings_that_are_all_alike_only_hashes_are_asked(
+    lake: Lake, fill: Callable[..., dict[str, str]]
+) -> None:
+    """Rings of many widths match one another as copies do, each with each: nobody's neighbor is a copy by that."""
+    rng = np.random.default_rng(2)
+    rings = []
+    for _ in range(90):
+        pixels = np.zeros((64, 64, 3), np.uint8)
+        center = (int(rng.integers(30, 35)), int(rng.integers(30, 35)))
+        cv2.ellipse(pixels, center, (int(rng.integers(16, 26)), int(rng.integers(16, 26))), 0, 0, 360, (255,) * 3, 4)
+        rings.append(png(pixels))
+    fill([(f"{at:03}.png", None, data) for at, data in enumerate(dict.fromkeys(rings))])
+    put(lake, {data: rng.normal(size=4).astype(np.float32) for data in rings}, rings)
+    found = findings(lake)
+    notes = lint._compute(lake, SETTINGS, lake.at(), "local", None)[1]
+    assert "as copies do, so only hashes were asked" in notes["SL202"]
+    assert all(evidence["bits"] <= LintSettings.near_bits for evidence in found.values())
