@@ -25,7 +25,7 @@ MOST_CLASSES = 1000  # more than that are compared as one
 DIMENSIONS = 128
 # A group of odd pictures that are like one another must not pass as a kind of picture: so a picture is as near to a class
 # as to its k-th nearest there, where k is this share of the sample of the class, and at least LEAST_NEAR.
-NEAR_SHARE = 0.02
+NEAR_SHARE = 0.05
 LEAST_NEAR = 5
 SHRINK = 20  # the looseness of all classes counts as much as this many pictures of each
 GRID = 4000.0  # see `Space.place`
