@@ -92,6 +92,13 @@ def test_splits_in_a_row_each_have_their_time() -> None:
     assert read(events, ["a"] * 4 + ["b"], [3, 4, 6, 7, 4]) == [None, None, None, "a", "a"]
 
 
+def test_what_a_split_emptied_stays_empty_when_the_old_name_comes_back() -> None:
+    events = [
+        *added("a"), event(2, RENAMED, "a", "b"), event(4, SPLIT, "b", None, "b", "c"), event(6, RENAMED, "b", "a"),
+    ]  # fmt: skip
+    assert read(events, ["a", "b", "a", "b"], [1, 3, 5, 5]) == [None, None, "a", "a"]
+
+
 def test_a_new_source_does_not_bring_a_retired_or_renamed_class_back() -> None:
     events = [
         *added("a", "b"),
