@@ -3,8 +3,10 @@
 import math
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,10 +22,11 @@ from secondlook.pipeline.audit.disagreement import (
     disagreement,
 )
 
+Array = npt.NDArray[Any]
 Answers = list[list[int]]
 
 
-def flat(answers: Answers) -> tuple[np.ndarray, np.ndarray]:
+def flat(answers: Answers) -> tuple[Array, Array]:
     items = [item for item, codes in enumerate(answers) for _ in codes]
     return np.array(items, np.int64), np.array([code for codes in answers for code in codes], np.int64)
 

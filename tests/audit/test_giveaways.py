@@ -1,8 +1,10 @@
 """SL504 on counts: what it finds, and how often it finds nothing where there is nothing."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,11 +13,12 @@ from hypothesis.extra import numpy as arrays
 from secondlook.pipeline.audit.giveaways import GROUPS, Property, against_chance, gap, giveaways, merged
 from secondlook.pipeline.audit.properties import MEASURES
 
+Array = npt.NDArray[Any]
 NAMES = ["cat", "dog", "husky"]
 COUNTS = arrays.arrays(np.int64, st.tuples(st.integers(1, 5), st.integers(1, 6)), elements=st.integers(0, 9))
 
 
-def slow_gap(counts: np.ndarray, k: int, *, ordered: bool) -> float:
+def slow_gap(counts: Array, k: int, *, ordered: bool) -> float:
     """The best over all intervals and their complements, or over all sets of bins."""
     own, rest = counts[k], counts.sum(axis=0) - counts[k]
     if not rest.sum() or not own.sum():
@@ -23,7 +26,7 @@ def slow_gap(counts: np.ndarray, k: int, *, ordered: bool) -> float:
     return slow_gap_of(own / own.sum(), rest / rest.sum(), ordered=ordered)
 
 
-def slow_gap_of(own: np.ndarray, rest: np.ndarray, *, ordered: bool) -> float:
+def slow_gap_of(own: Array, rest: Array, *, ordered: bool) -> float:
     n = len(own)
     if ordered:
         chosen = [[low <= i < high for i in range(n)] for low in range(n + 1) for high in range(low, n + 1)]
@@ -38,7 +41,7 @@ def slow_gap_of(own: np.ndarray, rest: np.ndarray, *, ordered: bool) -> float:
 
 
 @given(COUNTS, st.booleans())
-def test_the_gap_is_the_best_of_all_sets_of_bins(counts: np.ndarray, ordered: bool) -> None:
+def test_the_gap_is_the_best_of_all_sets_of_bins(counts: Array, ordered: bool) -> None:
     found = gap(counts, ordered=ordered)
     for k in range(len(counts)):
         if counts[k].sum():
@@ -49,7 +52,7 @@ def test_the_gap_is_the_best_of_all_sets_of_bins(counts: np.ndarray, ordered: bo
                 assert found.size[k] == pytest.approx(own[chosen].sum() / own.sum() - rest[chosen].sum() / rest.sum())
 
 
-def dealt(rng: np.random.Generator, n: int, classes: int, bins: int) -> np.ndarray:
+def dealt(rng: np.random.Generator, n: int, classes: int, bins: int) -> Array:
     """A table of pictures whose class says nothing of their bin, classes and bins of unequal sizes."""
     table = np.zeros((classes, bins), np.int64)
     share = [np.sort(rng.dirichlet(np.full(size, 2.0))) for size in (classes, bins)]
@@ -139,7 +142,7 @@ def test_what_cannot_be_tested_is_no_finding() -> None:
     arrays.arrays(np.int64, st.tuples(st.integers(1, 4), st.integers(1, 200)), elements=st.integers(0, 50)),
     st.booleans(),
 )
-def test_merging_bins_loses_no_picture(counts: np.ndarray, ordered: bool) -> None:
+def test_merging_bins_loses_no_picture(counts: Array, ordered: bool) -> None:
     name = "brightness" if ordered else "source"
     values = tuple(range(counts.shape[1])) if ordered else tuple(f"v{i:03}" for i in range(counts.shape[1]))
     small = merged(Property(name, counts, values))

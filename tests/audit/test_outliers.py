@@ -1,15 +1,19 @@
 """SL308 on vectors."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from secondlook.pipeline.audit import outliers
 from secondlook.pipeline.audit.outliers import Placed, Reference, compare, fit, sample_size, unlike_the_rest
 
+Array = npt.NDArray[Any]
 CLASSES, EACH, D = 5, 60, 24
 
 
-def world(seed: int = 0, loose: float = 3.0) -> tuple[np.ndarray, list[str | None]]:
+def world(seed: int = 0, loose: float = 3.0) -> tuple[Array, list[str | None]]:
     """Classes around centers of their own; the last one varies `loose` times as much as the others."""
     rng = np.random.default_rng(seed)
     centers = rng.normal(0, 1, (CLASSES, D))
@@ -24,13 +28,13 @@ def ids(n: int, prefix: str = "p") -> list[str]:
     return [f"{prefix}{i:04}" for i in range(n)]
 
 
-def fitted(vectors: np.ndarray, labels: list[str | None], tail: float = 2.5) -> Reference:
+def fitted(vectors: Array, labels: list[str | None], tail: float = 2.5) -> Reference:
     reference = fit(ids(len(vectors)), vectors, labels, tail)
     assert reference is not None
     return reference
 
 
-def found(vectors: np.ndarray, reference: Reference, prefix: str = "p") -> list[str]:
+def found(vectors: Array, reference: Reference, prefix: str = "p") -> list[str]:
     names = ids(len(vectors), prefix)
     placed = Placed([f"s{n}" for n in names], names, ["train"] * len(names), names, vectors)
     return [finding.key for finding in unlike_the_rest(placed, reference)]
@@ -55,7 +59,7 @@ def test_a_distance_is_that_of_the_slow_definition() -> None:
         assert compared.distance[row] == pytest.approx(slow[best], rel=0.01)
 
 
-def _kth(unit: np.ndarray, others: np.ndarray, labels: list[str | None], row: int, name: str | None, k: int) -> float:
+def _kth(unit: Array, others: Array, labels: list[str | None], row: int, name: str | None, k: int) -> float:
     return sorted(1 - float(unit[row] @ others[i]) for i in range(len(others)) if labels[i] == name and i != row)[k - 1]
 
 
@@ -66,7 +70,8 @@ def test_a_group_of_odd_pictures_is_found_and_clean_pictures_are_not(labeled: bo
     odd = np.random.default_rng(2).normal(0, 1, D) * 1.5
     odd = (odd + np.random.default_rng(3).normal(0, 0.05, (4, D))).astype(np.float32)
     everything = np.concatenate([vectors, odd])
-    names = [*labels, "c0", "c1", "c2", "c3"] if labeled else [None] * len(everything)
+    names: list[str | None] = [*labels, "c0", "c1", "c2", "c3"]
+    names = names if labeled else [None] * len(everything)
     keys = found(everything, fitted(everything, names))
     assert {f"p{len(vectors) + i:04}" for i in range(4)} <= set(keys)
     assert len(keys) <= 4 + 0.02 * len(vectors)

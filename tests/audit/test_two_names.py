@@ -1,6 +1,9 @@
 """SL502 on probabilities and names."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,11 +11,12 @@ from sklearn.metrics import roc_auc_score
 
 from secondlook.pipeline.audit.two_names import LEAST, Rivals, Seen, rivals, seen, two_names
 
+Array = npt.NDArray[Any]
 NAMES = ["bird", "cat", "cat_2", "dog"]
 SIZES = {"bird": 400, "cat": 300, "cat_2": 100, "dog": 400}
 
 
-def pictures(seed: int, sizes: list[int], *, neighbors: float = 0.1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def pictures(seed: int, sizes: list[int], *, neighbors: float = 0.1) -> tuple[Array, Array, Array]:
     """Labels and top probabilities of pictures: classes 1 and 2 are one thing, 1 and 3 look alike."""
     rng = np.random.default_rng(seed)
     given = np.repeat(np.arange(4), sizes)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from secondlook.jobs.lake import store
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError, UserError
@@ -138,12 +137,12 @@ def test_a_version_from_before_a_column_was_added_reads_with_nulls(
 ) -> None:
     whole = TABLES["annotations"]
     older = dataclasses.replace(whole, schema=whole.schema.remove(whole.schema.get_field_index("seconds")))
-    monkeypatch.setitem(store.TABLES, "annotations", older)
+    monkeypatch.setitem(TABLES, "annotations", older)
     url = str(tmp_path / "old")
     attempt = Lake(url, create=True).attempt("review pull", {})
     attempt.append("annotations", rows("annotations", [{"annotation_id": "a", "annotator": "ann"}]))
     attempt.commit({})
-    monkeypatch.setitem(store.TABLES, "annotations", whole)
+    monkeypatch.setitem(TABLES, "annotations", whole)
     lake = Lake(url)
     for columns in (None, ["annotation_id", "seconds"]):
         for read in (lake.read, lake.latest):
