@@ -65,6 +65,8 @@ def labels(data: Path, case: str) -> Labels:
         score = expit(logit(np.clip(score, 1e-4, 1 - 1e-4)) + rng.normal(0, 2.5, len(score)))
     if case == "scores of chance":
         score = rng.random(len(score))
+    if case == "scores that lie":
+        score = 1 - score
     if case == "no scores":
         score = np.full(len(score), np.nan)
     keep: npt.NDArray[np.int64] = np.arange(len(score))
@@ -81,6 +83,7 @@ CASES = {
     "worse": "a wrong one of three people's labels where there is one, ResNet-18",
     "weak scores": "aggre, scores with normal noise of deviation 2.5 on their logit",
     "scores of chance": "aggre, scores drawn from 0 to 1",
+    "scores that lie": "aggre, scores turned around: wrong labels are where the model is surest",
     "no scores": "aggre, without a model",
     "few labels": "2,000 labels of aggre",
     "few wrong": "aggre with so many wrong labels left out that 0.5 % remain",
@@ -168,9 +171,12 @@ RUNS = [
     *(("worse", method, 500, 0.5) for method in list(METHODS)[3:]),
     *(
         (case, "secondlook, pilot first", 500, 0.5)
-        for case in ("weak scores", "scores of chance", "few labels", "few wrong")
+        for case in ("weak scores", "scores of chance", "scores that lie", "few labels", "few wrong")
     ),
-    *((case, "secondlook, in one batch", 500, 0.5) for case in ("weak scores", "scores of chance", "few wrong")),
+    *(
+        (case, "secondlook, in one batch", 500, 0.5)
+        for case in ("weak scores", "scores of chance", "scores that lie", "few wrong")
+    ),
     ("no scores", "secondlook, in one batch", 500, 0.5),
     ("few wrong", "secondlook, in one batch", 200, 0.5),
     ("few wrong", "plain counting", 500, 0.5),

@@ -17,7 +17,8 @@ from secondlook.pipeline.audit.calibrated import UNSEEN, Calibrator
 from secondlook.pipeline.core.errors import UserError
 
 PILOT = 150  # answers up to which a first draw is uniform: they are what the curve is fitted on
-UNIFORM_BEFORE, UNIFORM_AFTER = 0.3, 0.1  # part of the draw that ignores the score, before and after a pilot's answers
+# Part of the draw that ignores the score. Before the first answer, nobody knows whether the score is worth anything.
+UNIFORM_BEFORE, UNIFORM_AFTER = 0.5, 0.1
 
 STRATUM = 4.0  # draws from labels of about one score, that are shuffled among themselves
 
