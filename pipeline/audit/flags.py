@@ -4,7 +4,7 @@ Three steps, all from one table of counts. *Calibrate*: with which power a would
 differ from its best class? Then a · log(p_other / p_given) has the same meaning for a timid model and for a boastful one.
 *Ask for odds*: a label is flagged where these odds exceed those of a right label, (1 - w) / w with w the share of wrong
 ones, as Bayes' rule has it. *Agree with itself*: w is not known, so it is taken where flagging at these odds flags about w
-of the labels. Two limits, from the share of labels that differ, keep this fixed point from running away.
+of the labels. Limits, from the share of labels that differ, keep this fixed point from running away.
 
 The few constants were chosen on the `choose` cases of benchmarks/flags.py; docs/results/flags.md has what they come to on
 others.
@@ -30,6 +30,7 @@ TAILS = 16  # bins of how slowly a row's probabilities fall from its second clas
 SHIFT, PER_CLASS, RATIO = -0.6, 0.3, 0.9
 # … but no more than BELOW under, ABOVE over a flatter line through the share of labels that differ.
 LIMIT_SLOPE, LIMIT_SHIFT, LIMIT_PER_CLASS, BELOW, ABOVE = 0.3, -0.3, 0.45, 0.6, 0.7
+LEAST = 0.05  # of the labels that differ are flagged, whatever the odds of a boastful model look like
 MANY = 1000  # classes; the lines in log(K-1) were seen up to here and are level from here on
 
 Counts = npt.NDArray[np.int64]
@@ -147,7 +148,8 @@ def _solved(sums: Tally) -> tuple[float, float, float] | None:
     own = odds[agrees[-1]] if len(agrees) else np.inf
     share = min(differing / n, 0.98)
     middle = LIMIT_SLOPE * np.log((1 - share) / share) + LIMIT_SHIFT + LIMIT_PER_CLASS * per_class
-    asked = max(float(np.clip(own, middle - BELOW, middle + ABOVE)), 0.0)
+    reach = LOG_ODDS[np.flatnonzero(beyond >= LEAST * differing / n)[-1]]
+    asked = min(max(float(np.clip(own, middle - BELOW, middle + ABOVE)), 0.0), float(reach) * power)
     return asked, power, min(float(np.interp(asked / power, LOG_ODDS, beyond)) / RATIO, 1.0)
 
 

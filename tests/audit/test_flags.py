@@ -150,6 +150,16 @@ def test_right_labels_are_left_alone() -> None:
     assert estimated_share(tally_dense(np.arange(400) % 4, certain)) == 0
 
 
+def test_a_model_that_is_always_sure_does_not_silence_the_rule() -> None:
+    labels, right, probs = clouds(31, 5000, 10, 2.0, 0.2)
+    boast = probs**40
+    boast /= boast.sum(axis=1, keepdims=True)
+    found = label_errors(labels, boast)
+    differing = boast.argmax(axis=1) != labels
+    assert found.flagged.sum() >= 0.05 * differing.sum()
+    assert f1(found.flagged, labels != right) > 0.8 * best_f1(found.p_error, labels != right).f1
+
+
 def test_few_labels_take_the_default_and_it_is_said() -> None:
     labels, _, probs = clouds(19, 99, 3, 2.0, 0.2)
     choice = chosen_margin(tally_dense(labels, probs))
