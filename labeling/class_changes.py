@@ -42,14 +42,14 @@ def _classes(listed: ClassList, borne: Collection[str]) -> set[str]:
 
 
 def find(reference: str, listed: ClassList, borne: Collection[str], shown: Shown) -> str:
-    """The class that a user names, by its name or as `#7`; raises UserError where it is none (any more).
+    """The class that a user names, by its name, as it is shown, or as `#7`; raises UserError where it is none (any more).
 
     borne: names that labels bear; those that nothing happened to are classes as well.
     """
     classes = _classes(listed, borne)
     if reference in classes:
         return reference
-    numbers = {f"#{number}": name for name, number in listed.numbers.items()}
+    numbers = {shown(name): name for name in classes} | {f"#{number}": name for name, number in listed.numbers.items()}
     name = numbers.get(reference, unicodedata.normalize("NFC", reference).strip())
     if name in classes:
         return name

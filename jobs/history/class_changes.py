@@ -83,7 +83,8 @@ def run(
         into = cleaned(into or "")
     elif event == SPLIT:
         names = [one if one in borne else cleaned(one) for one in names]
-    attempt = lake.attempt(f"classes {VERBS[event]}", {"tables": version.tables.get("classes"), "what": [event, name]})
+    inputs = {"tables": version.tables.get("classes"), "what": [event, name]}
+    attempt = lake.attempt(f"classes {VERBS[event]}", inputs, base=version)
     made = ClassEvent(
         attempt.seq, event, name, into, tuple(names), author, now or datetime.now(UTC), reason, f"classes-{attempt.seq}"
     )
@@ -102,7 +103,8 @@ def run_undo(lake: Lake, batch: str, *, reason: str, author: str, now: datetime 
     classes = class_lists.read(lake, version)
     given = lake.latest("labels", version, ["label"])["label"]
     its = check_undo(batch, classes.events, pc.unique(given).drop_null().to_pylist(), classes.shown)
-    attempt = lake.attempt("classes undo", {"tables": version.tables.get("classes"), "what": batch})
+    inputs = {"tables": version.tables.get("classes"), "what": batch}
+    attempt = lake.attempt("classes undo", inputs, base=version)
     made = ClassEvent(
         attempt.seq, UNDONE, its.name, batch, (), author, now or datetime.now(UTC), reason, f"classes-{attempt.seq}"
     )
@@ -119,7 +121,7 @@ def _refuse_empty(reason: str, author: str) -> None:
 def _check_sign_off(event: ClassEvent, classes: Classes) -> None:
     if event.event != SIGNED_OFF or classes.concern(event.name) is not None:
         return
-    done = next((one for one in classes.events if one.event == SIGNED_OFF and one.name == event.name), None)
+    done = next((one for one in reversed(classes.events) if one.event == SIGNED_OFF and one.name == event.name), None)
     if event.name in classes.listed.signed_off and done is not None:
         raise UserError(f"{event.name} was signed off before, by {done.actor} ({done.batch})")
     raise UserError(f"there is nothing to sign off: {event.name} has no finding SL501, so it is in use")

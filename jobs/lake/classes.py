@@ -99,7 +99,8 @@ class Classes:
 
 def read(lake: Lake, version: Version | None) -> Classes:
     """The class list of a version."""
-    events = sorted(_events(lake.read("classes", version, COLUMNS).to_pylist()), key=lambda event: event.seq)
+    rows = lake.read("classes", version, COLUMNS).sort_by([("seq", "ascending"), ("name", "ascending")])
+    events = _events(rows.to_pylist())  # in an order that no compaction changes: numbers of classes follow from it
     return Classes(fold(events), events)
 
 

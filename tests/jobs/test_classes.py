@@ -232,7 +232,7 @@ def test_a_reason_is_told_without_the_name(rude: Lake, call: Call, tmp_path: Pat
 
 
 def test_renaming_lifts_it_and_the_old_name_stays_masked(rude: Lake, call: Call, labels_of: LabelsOf) -> None:
-    do(rude, RENAMED, "#2", "rooster")
+    do(rude, RENAMED, "c*** (class 2)", "rooster")
     assert dataset.class_names(rude, rude.at()) == ["cat", "dog", "rooster"]
     labels = labels_of()
     assert labels["c*** (class 2)/1.png"] == "rooster"
