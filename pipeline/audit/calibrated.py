@@ -18,8 +18,8 @@ from secondlook.pipeline.core.errors import UserError
 NEEDED = 100  # answers, below which a score stays a score
 EDGE = 1e-4  # scores are kept this far from 0 and 1, where the logit has no end
 # What is expected of a curve before the first answer, as normal priors (mean, deviation), so that answers without one
-# wrong label, or a score that divides them perfectly, still give a curve.
-SLOPE, INTERCEPT = (2.0, 1.5), (-1.0, 3.0)
+# wrong label, or a score that divides them perfectly, still give a curve. About the means of four sets of scores of real labels.
+SLOPE, INTERCEPT = (1.5, 1.5), (-1.5, 3.0)
 NEAR = (0.5, 1.0)  # deviations of a group's curve from that of all
 ROUNDS, SETTLED = 100, 1e-9
 

@@ -76,7 +76,7 @@ def share(scores: npt.ArrayLike, answers: Answers, confidence: float = 0.95) -> 
     >>> half = Answers(np.arange(50), np.tile([1.0, 0.0, 0.0, 0.0, 0.0], 10), np.full(50, 0.5))
     >>> found = share(np.full(100, np.nan), half)
     >>> round(found.value, 3), round(found.interval.low, 3), round(found.interval.high, 3)
-    (0.2, 0.13, 0.295)
+    (0.2, 0.129, 0.296)
     """
     known = filled(scores)
     given = _checked(answers, len(known))
