@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake.pictures import present_images
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import SEPARATOR, Carrier
-from secondlook.pipeline.audit.candidates import NEIGHBORS, bits_between, decided, likely, together
+from secondlook.pipeline.audit.candidates import MOST_BITS, NEIGHBORS, STRICTER, bits_between, decided, likely, together
 from secondlook.pipeline.audit.copies import apart as different_splits
 from secondlook.pipeline.audit.duplicates import near_hashes
 from secondlook.pipeline.audit.groups import Flags, Ints, NearDuplicates, Pairs, Reals, grouped
@@ -27,9 +27,7 @@ PROPOSED = pa.schema([("one", pa.string()), ("other", pa.string()), ("cosine", p
 THUMBNAILS = pa.schema([("content_id", pa.string()), ("pixels", pa.binary(SIDE_PX * SIDE_PX * 3))])
 AT_ONCE = 2048  # pairs whose pixels are held at once by a thread
 EMBEDDING_ROWS = 20_000  # that the whitening is learned from
-MATCHES_EACH = (
-    0.5  # pairs by the embedding alone for each picture, beyond which they are no copies
-)
+MATCHES_EACH = 0.5  # pairs by the embedding alone for each picture, beyond which they are no copies
 TRIED = 400  # pairs that are compared to see whether there are so many
 IDS_IN_A_FILTER = 2_000  # beyond, reading all pictures' rows is cheaper than asking for some
 
@@ -162,12 +160,12 @@ def _by_pixels(
     match, turned = _matches(pixels, one[compared], other[compared], settings)
     every, mirror = np.full(len(one), np.nan, np.float32), np.zeros(len(one), np.bool_)
     every[compared], mirror[compared] = match, turned
-    near = decided(pairs, by_hash, every, mirror, settings.near_match, settings.near_match_mirrored)
+    near = decided(pairs, by_hash, every, mirror, settings.near_match)
     return near, int((row[used] < 0).sum())
 
 
 def _matches(pixels: Thumbnails, one: Ints, other: Ints, settings: LintSettings) -> tuple[Reals, Flags]:
-    enough = max(settings.near_match, settings.near_match_mirrored)
+    enough = float(np.tanh(np.arctanh(settings.near_match) + STRICTER * MOST_BITS))
     starts = range(0, len(one), AT_ONCE)
 
     def part(start: int) -> tuple[Reals, Flags]:

@@ -178,13 +178,10 @@ class LintSettings(Checked):
         high=64,
     )
     near_match: float = setting(
-        0.84,
-        "SL202, SL203: … and their pixels correlate at least this far where both are laid over one another",
+        0.76,
+        "SL202, SL203: … and their pixels match at least this far where both are laid over one another; more, the more bits differ",
         low=0.0,
         high=0.99,
-    )
-    near_match_mirrored: float = setting(
-        0.91, "SL202, SL203: the same where one of them has to be mirrored for it", low=0.0, high=0.99
     )
     dark: float = setting(0.20, "SL302: 99 of 100 pixels are darker than this, of 0 to 1", low=0.0, high=1.0)
     bright: float = setting(0.75, "SL303: 99 of 100 pixels are brighter than this, of 0 to 1", low=0.0, high=1.0)

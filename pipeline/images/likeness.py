@@ -4,7 +4,8 @@ Perceptual hashes and embeddings propose; this decides. Both pictures are laid o
 81 shifts in each orientation, then by an affine map that is refined until it fits (Evangelidis, Psarakis 2008,
 "Parametric image alignment using enhanced correlation coefficient maximization", as in OpenCV). What then counts is how
 far their colors correlate and how far their fine detail does: different pictures of one kind of thing share a
-silhouette, hardly ever the detail.
+silhouette, hardly ever the detail. Detail on few and strong pixels, as a silhouette's before a plain sky, says less than
+faint detail all over; and a mirrored fit says less than one as the pictures are, since few copies are mirrored and each pair has two tries.
 """
 
 from typing import Any, NamedTuple
@@ -25,6 +26,11 @@ NOISE = 1.0  # variance in gray levels that is added to each picture's: below it
 HOPELESS = 0.15  # detail that correlates less at the best shift was never found to fit after the refinement
 LEAST_OVERLAP = 0.5
 MOST_ZOOM = 2.0  # of area, either way
+# Weights on Fisher's scale, as a logistic regression gave them: docs/results/leaks.md.
+COLOR_WEIGHT, DETAIL_WEIGHT = 0.43, 0.57
+MIRRORED_LESS = 0.41
+SPREAD_WEIGHT, USUAL_SPREAD_PX = 0.30, 180.0
+ENERGY_WEIGHT, USUAL_ENERGY = 0.19, 1000.0  # gray levels squared, red, green and blue together
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 CHUNK = 1024  # pairs whose spectra are held at once
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -33,8 +39,9 @@ _GRAY = np.array([0.299, 0.587, 0.114], np.float32)
 class Likeness(NamedTuple):
     """How alike P pairs of pictures are, each (P,): correlations in -1..1 where they overlap best.
 
-    `color` is of the pixels, `detail` of what is finer than a blur, `match` their mean on Fisher's scale: the one number
-    that decides. `mirrored` says whether one of them was turned left to right for it.
+    `color` is of the pixels, `detail` of what is finer than a blur. `match` is the one number that decides: their mean on
+    Fisher's scale, less where they were mirrored for it or where the detail is strong on few pixels. `mirrored` says whether one
+    of them was turned left to right.
     """
 
     match: Reals
@@ -64,7 +71,8 @@ def likeness(one: Thumbnails, other: Thumbnails, enough: float = 1.0) -> Likenes
                 continue
             left, right = one[start + row], other[start + row]
             left = np.ascontiguousarray(left[:, ::-1]) if mirrored[row] else left
-            for column, value in zip((match, color, detail), _fit(left, right, shifts[row], enough), strict=True):
+            fitted = _fit(left, right, shifts[row], MIRRORED_LESS * mirrored[row], enough)
+            for column, value in zip((match, color, detail), fitted, strict=True):
                 column[start + row] = value
     return Likeness(match, color, detail, turned)
 
@@ -116,10 +124,10 @@ def _window_energy(picture: Maps) -> npt.NDArray[np.float64]:
     return sums[1] - sums[0] ** 2 / CORE_PX**2
 
 
-def _fit(one: Any, other: Any, shift: npt.NDArray[np.int64], enough: float) -> tuple[float, float, float]:
+def _fit(one: Any, other: Any, shift: npt.NDArray[np.int64], less: float, enough: float) -> tuple[float, float, float]:
     """Match, color and detail of a pair laid over one another at a shift, or refined from there."""
     warp = np.array([[1, 0, shift[1]], [0, 1, shift[0]]], np.float32)
-    at_shift = _overlaid(one, other, warp)
+    at_shift = _overlaid(one, other, warp, less)
     if at_shift[0] >= enough:
         return at_shift
     gray = [cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32) for picture in (one, other)]
@@ -130,10 +138,10 @@ def _fit(one: Any, other: Any, shift: npt.NDArray[np.int64], enough: float) -> t
     zoom = abs(float(np.linalg.det(refined[:, :2])))
     if not 1 / MOST_ZOOM <= zoom <= MOST_ZOOM:
         return at_shift
-    return max(at_shift, _overlaid(one, other, refined))
+    return max(at_shift, _overlaid(one, other, refined, less))
 
 
-def _overlaid(one: Any, other: Any, warp: Any) -> tuple[float, float, float]:
+def _overlaid(one: Any, other: Any, warp: Any, less: float) -> tuple[float, float, float]:
     how = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     laid = cv2.warpAffine(other, warp, (SIDE_PX, SIDE_PX), flags=how, borderMode=cv2.BORDER_REFLECT_101)
     inside = cv2.warpAffine(np.ones(laid.shape[:2], np.float32), warp, (SIDE_PX, SIDE_PX), flags=how) > 0.99
@@ -143,7 +151,12 @@ def _overlaid(one: Any, other: Any, warp: Any) -> tuple[float, float, float]:
     color = _correlation(left[inside], right[inside])
     fine = [picture - cv2.GaussianBlur(picture, (0, 0), BLUR_PX) for picture in (left, right)]
     detail = _correlation(fine[0][inside], fine[1][inside])
-    return float(np.tanh((np.arctanh(color) + np.arctanh(detail)) / 2)), color, detail
+    energy = np.minimum(*((picture * picture).sum(axis=2)[inside] for picture in fine))
+    spread = float(energy.sum()) ** 2 / max(float((energy * energy).sum()), 1e-6)  # pixels, were it the same on each
+    surer = SPREAD_WEIGHT * np.log(max(spread, 1.0) / USUAL_SPREAD_PX)
+    surer -= ENERGY_WEIGHT * np.log((float(energy.mean()) + 1) / USUAL_ENERGY)
+    fit = COLOR_WEIGHT * np.arctanh(color) + DETAIL_WEIGHT * np.arctanh(detail)
+    return float(np.tanh(fit + surer - less)), color, detail
 
 
 def _correlation(one: Maps, other: Maps) -> float:

@@ -55,15 +55,16 @@ def test_a_pair_that_both_propose_is_one_with_its_cosine() -> None:
 
 def test_pixels_decide_where_they_can_be_read_and_hashes_where_they_can_not() -> None:
     proposed = pairs(
-        (0, 1, 2, False, NAN, NAN), (0, 2, 2, False, NAN, NAN), (1, 2, 9, False, 0.5, NAN), (1, 3, 9, False, 0.5, NAN),
+        (0, 1, 2, False, NAN, NAN), (0, 2, 2, False, NAN, NAN), (1, 2, 9, False, 0.5, NAN), (1, 3, 26, False, 0.5, NAN),
         (2, 3, 3, False, 0.9, NAN), (2, 4, 9, False, 0.5, NAN),
     )  # fmt: skip
-    match = np.array([0.5, 0.9, 0.9, 0.9, np.nan, np.nan], np.float32)
-    mirrored = np.array([False, False, False, True, False, False])
+    match = np.array([0.5, 0.9, 0.9, 0.89, np.nan, np.nan], np.float32)
+    mirrored = np.array([False, False, True, False, False, False])
     by_hash = np.array([True, True, False, False, True, False])
-    near = decided(proposed, by_hash, match, mirrored, 0.8, 0.95)
-    # 0-1 does not match; 1-3 would, were it not mirrored; 2-3 is by hash and can't be read; 2-4 is nobody's word.
+    near = decided(proposed, by_hash, match, mirrored, 0.8)
+    # 0-1 does not match; 1-3 would, were its hashes nearer; 2-3 is by hash and can't be read; 2-4 is nobody's word.
     assert listed(near) == [(0, 2), (1, 2), (2, 3)]
+    assert near.mirrored.tolist() == [False, True, False]
     assert np.isnan(near.match).tolist() == [False, False, True]
 
 
