@@ -31,7 +31,7 @@ from secondlook.pipeline.audit import label_errors
 
 SEED, REPEATS, PEER_REPEATS, WRONG = 7, 5, 2, 0.10
 DENSE = ((1_000_000, 100), (200_000, 1000))
-SPARSE = (100_000, 300_000, 1_000_000, 5_000_000)
+SPARSE = (1_000, 100_000, 300_000, 1_000_000, 5_000_000)  # the first says what a start costs
 
 # Linux counts the memory of a process that starts another into the other's peak, so the command is started by a small one.
 LAUNCHER = """
@@ -141,12 +141,12 @@ def dense(n: int, k: int) -> dict[str, Any]:
 def grown(sizes: list[int]) -> dict[str, Any]:
     """All figures of top-k lists, and how seconds grow with rows."""
     rows = sparse.measure(sizes, 3)
-    kernel = [(row["n"], s) for row in rows for s in row["kernel_s"]]
-    growth = {
-        "kernel": sparse.exponent([n for n, _ in kernel], [s for _, s in kernel]),
-        "command": sparse.exponent(sizes, [row["command"]["seconds"] for row in rows]),
-        "spark": sparse.exponent(sizes, [row["spark"]["audit_s"] for row in rows]),
+    seconds_of = {
+        "kernel": [(row["n"], s) for row in rows for s in row["kernel_s"]],
+        "command": [(row["n"], s) for row in rows for s in row["command"]["seconds"]],
+        "spark": [(row["n"], row["spark"]["audit_s"]) for row in rows],
     }
+    growth = {name: sparse.exponent(points) for name, points in seconds_of.items()}
     return {"classes": sparse.CLASSES, "top": sparse.TOP, "rows": rows, "exponent": growth}
 
 
@@ -198,8 +198,9 @@ their fastest: {f["ratio_at_least"]} times).
 
 def _sparse_section(f: dict[str, Any]) -> str:
     table = "\n".join(
-        f"| {r['n']:,} | {r['flagged']:,} | {statistics.median(r['kernel_s']):.2f} | {r['command']['seconds']:.1f} |"
-        f" {r['command']['peak_mb']} | {r['spark']['audit_s']:.1f} | {r['spark']['peak_mb']:,} | {r['spark']['jaccard_with_kernel']:.1f} |"
+        f"| {r['n']:,} | {r['flagged']:,} | {statistics.median(r['kernel_s']):.2f} |"
+        f" {statistics.median(r['command']['seconds']):.1f} |"
+        f" {r['command']['peak_mb']} | {r['spark']['audit_s']:.1f} | {r['spark']['peak_mb']:,} | {r['spark']['jaccard_with_kernel']:.6f} |"
         for r in f["rows"]
     )
     growth = ", ".join(
@@ -220,7 +221,8 @@ the whole tree of processes, shared pages once. Jaccard: labels that Spark flags
 |---|---|---|---|---|---|---|---|
 {table}
 
-Exponent of seconds in rows, with its 95 % interval: {growth}. 1 is linear; below it, what a start costs is spread over more rows.
+Exponent in rows of the seconds beyond those of {f["rows"][0]["n"]:,} rows (what a start costs), with its 95 % interval: {growth}. 1 is
+linear.
 The same audit of a lake in this process, without Spark: {local["n"]:,} rows in {local["local"]["audit_s"]:.1f} s and {local["local"]["peak_mb"]:,} MB, as it holds the
 predictions; from 1,000,000 pictures `lint` takes Spark by itself.
 """
