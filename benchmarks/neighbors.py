@@ -67,8 +67,7 @@ def ours(kind: str, file: str) -> dict[str, Any]:
     result: dict[str, Any]
     if kind == "hashes":
         start = time.perf_counter()
-        bits = {"bits": LintSettings.near_bits, "confirm_bits": LintSettings.near_bits}
-        found = near_duplicates(data, data, **bits)
+        found = near_duplicates(data, data, bits=LintSettings.near_bits, confirm_bits=LintSettings.near_bits)
         seconds = time.perf_counter() - start
         representative = np.full(int(found.look.max()) + 1, -1)
         representative[found.look[::-1]] = np.arange(n)[::-1]
@@ -113,7 +112,7 @@ def measured(kind: str, n: int, folder: Path, peers: bool) -> dict[str, Any]:
     """Ours and, where asked, the peer on the same file."""
     file = folder / f"{kind}.npy"
     np.save(file, hashes(n) if kind == "hashes" else embeddings(n))
-    found = {"n": n, "secondlook": _run([sys.executable, __file__, "--one", kind, str(file)])}
+    found: dict[str, Any] = {"n": n, "secondlook": _run([sys.executable, __file__, "--one", kind, str(file)])}
     if peers and PEERS.exists():
         bits = [str(LintSettings.near_bits)] if kind == "hashes" else []
         script = str(Path(__file__).with_name("neighbors_peers.py"))

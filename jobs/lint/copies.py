@@ -26,7 +26,7 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings) -> Said
     """SL103, SL201, SL202, SL203; with a model, copies are looked for among neighbors in its embedding, too."""
     repeated, found = carrier.repeated(), carrier.comparable(model.embedder if model else None, settings)
     contents = _survivors_first(found.contents)
-    near, unread, lookalikes = alike(carrier, contents, found.proposed, found.n, settings)
+    near, unread, lookalikes = alike(carrier.thumbnails, contents, found.proposed, found.n, settings)
     near_ones = contents["content_id"].take(pa.array(near.having_near()))
     missing = near_ones.filter(pc.invert(pc.is_in(near_ones, value_set=repeated["content_id"].combine_chunks())))
     rows = pa.concat_tables([repeated, carrier.of_contents(missing.combine_chunks())]).sort_by(IN_ORDER)

@@ -1,6 +1,6 @@
 """Which contents look the same: hashes and an embedding propose pairs, their pixels decide."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from os import cpu_count
 from typing import NamedTuple
@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.pictures import present_images
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint.carrier import SEPARATOR, Carrier
+from secondlook.jobs.lint.carrier import SEPARATOR
 from secondlook.pipeline.audit.candidates import MOST_BITS, NEIGHBORS, STRICTER, bits_between, decided, likely, together
 from secondlook.pipeline.audit.copies import apart as different_splits
 from secondlook.pipeline.audit.duplicates import near_hashes
@@ -22,6 +22,8 @@ from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected, decode
 from secondlook.pipeline.images.hashes import mirrored, mirrored_dhash
 from secondlook.pipeline.images.likeness import SIDE_PX, Thumbnails, likeness, thumbnail
+
+Thumbs = Callable[[pa.Array], pa.Table]  # Carrier.thumbnails
 
 PROPOSED = pa.schema([("one", pa.string()), ("other", pa.string()), ("cosine", pa.float32())])
 THUMBNAILS = pa.schema([("content_id", pa.string()), ("pixels", pa.binary(SIDE_PX * SIDE_PX * 3))])
@@ -56,8 +58,8 @@ class Alike(NamedTuple):
     lookalikes: bool
 
 
-def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, n: int, settings: LintSettings) -> Alike:
-    """Near-duplicates of contents (see Comparable), in whose order survivors are chosen."""
+def alike(thumbs: Thumbs, contents: pa.Table, proposed: pa.Table, n: int, settings: LintSettings) -> Alike:
+    """Near-duplicates of `n` contents (see Comparable), in whose order survivors are chosen; `thumbs` brings pixels."""
     phash, dhash = (contents[name].to_numpy().astype(np.int64) for name in ("phash", "dhash"))
     codes = contents["splits"].combine_chunks().dictionary_encode()
     sides = codes.indices.to_numpy().astype(np.int64)
@@ -75,14 +77,14 @@ def alike(carrier: Carrier, contents: pa.Table, proposed: pa.Table, n: int, sett
         bits, turned = bits_between(phash, mirror[0], one, other)
         pairs, by_hash = together(pairs, look[one], look[other], proposed["cosine"].to_numpy(), bits, turned)
     looks = contents["content_id"].take(pa.array(first))
-    lookalikes = _lookalikes(carrier, looks, pairs.chosen(~by_hash), n, settings)
+    lookalikes = _lookalikes(thumbs, looks, pairs.chosen(~by_hash), n, settings)
     if lookalikes:
         pairs, by_hash = pairs.chosen(by_hash), by_hash[by_hash]
-    pairs, unread = _by_pixels(carrier, looks, pairs, by_hash, settings)
+    pairs, unread = _by_pixels(thumbs, looks, pairs, by_hash, settings)
     return Alike(grouped(look, first, pairs, sides[first], apart), unread, lookalikes)
 
 
-def _lookalikes(carrier: Carrier, looks: pa.ChunkedArray, embedded: Pairs, n: int, settings: LintSettings) -> bool:
+def _lookalikes(thumbs: Thumbs, looks: pa.ChunkedArray, embedded: Pairs, n: int, settings: LintSettings) -> bool:
     """Whether so many neighbors match that copies can't be told from pictures that are only alike: see MATCHES_EACH.
 
     Plain drawings of a few kinds are so. A sample of the pairs that only the embedding proposes answers.
@@ -91,7 +93,7 @@ def _lookalikes(carrier: Carrier, looks: pa.ChunkedArray, embedded: Pairs, n: in
     if total <= MATCHES_EACH * n or total <= TRIED:
         return False
     tried = embedded.chosen(np.linspace(0, total - 1, TRIED).astype(np.int64))
-    near, _ = _by_pixels(carrier, looks, tried, np.zeros(TRIED, np.bool_), settings)
+    near, _ = _by_pixels(thumbs, looks, tried, np.zeros(TRIED, np.bool_), settings)
     return len(near.first) / TRIED * total > MATCHES_EACH * n
 
 
@@ -147,11 +149,11 @@ def matrix(vectors: pa.ChunkedArray) -> Reals:
 
 
 def _by_pixels(
-    carrier: Carrier, looks: pa.ChunkedArray, pairs: Pairs, by_hash: Flags, settings: LintSettings
+    thumbs: Thumbs, looks: pa.ChunkedArray, pairs: Pairs, by_hash: Flags, settings: LintSettings
 ) -> tuple[Pairs, int]:
     """The pairs that the pixels of each look's first picture confirm; how many of these could not be read."""
     used = np.unique(np.concatenate([pairs.first, pairs.second]))
-    seen = carrier.thumbnails(looks.take(pa.array(used)).combine_chunks())
+    seen = thumbs(looks.take(pa.array(used)).combine_chunks())
     row = pc.index_in(looks.combine_chunks(), value_set=seen["content_id"].combine_chunks())
     row = row.fill_null(-1).to_numpy().astype(np.int64)
     pixels = np.frombuffer(b"".join(seen["pixels"].to_pylist()), np.uint8).reshape(-1, SIDE_PX, SIDE_PX, 3)

@@ -4,8 +4,8 @@ Perceptual hashes and embeddings propose; this decides. Both pictures are laid o
 81 shifts in each orientation, then by an affine map that is refined until it fits (Evangelidis, Psarakis 2008,
 "Parametric image alignment using enhanced correlation coefficient maximization", as in OpenCV). What then counts is how
 far their colors correlate and how far their fine detail does: different pictures of one kind of thing share a
-silhouette, hardly ever the detail. Detail on few and strong pixels, as a silhouette's before a plain sky, says less than
-faint detail all over; and a mirrored fit says less than one as the pictures are, since few copies are mirrored and each pair has two tries.
+silhouette, hardly ever the detail. A mirrored fit says less than one as the pictures are, since few copies are mirrored
+and each pair has two tries.
 """
 
 from typing import Any, NamedTuple
@@ -26,11 +26,7 @@ NOISE = 1.0  # variance in gray levels that is added to each picture's: below it
 HOPELESS = 0.15  # detail that correlates less at the best shift was never found to fit after the refinement
 LEAST_OVERLAP = 0.5
 MOST_ZOOM = 2.0  # of area, either way
-# Weights on Fisher's scale, as a logistic regression gave them: docs/results/leaks.md.
-COLOR_WEIGHT, DETAIL_WEIGHT = 0.43, 0.57
-MIRRORED_LESS = 0.41
-SPREAD_WEIGHT, USUAL_SPREAD_PX = 0.30, 180.0
-ENERGY_WEIGHT, USUAL_ENERGY = 0.19, 1000.0  # gray levels squared, red, green and blue together
+MIRRORED_LESS = 0.41  # on Fisher's scale, as a logistic regression on labels by eye gave it: docs/results/leaks.md
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 CHUNK = 1024  # pairs whose spectra are held at once
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -40,8 +36,7 @@ class Likeness(NamedTuple):
     """How alike P pairs of pictures are, each (P,): correlations in -1..1 where they overlap best.
 
     `color` is of the pixels, `detail` of what is finer than a blur. `match` is the one number that decides: their mean on
-    Fisher's scale, less where they were mirrored for it or where the detail is strong on few pixels. `mirrored` says whether one
-    of them was turned left to right.
+    Fisher's scale, less where they were mirrored for it. `mirrored` says whether one of them was turned left to right.
     """
 
     match: Reals
@@ -151,12 +146,8 @@ def _overlaid(one: Any, other: Any, warp: Any, less: float) -> tuple[float, floa
     color = _correlation(left[inside], right[inside])
     fine = [picture - cv2.GaussianBlur(picture, (0, 0), BLUR_PX) for picture in (left, right)]
     detail = _correlation(fine[0][inside], fine[1][inside])
-    energy = np.minimum(*((picture * picture).sum(axis=2)[inside] for picture in fine))
-    spread = float(energy.sum()) ** 2 / max(float((energy * energy).sum()), 1e-6)  # pixels, were it the same on each
-    surer = SPREAD_WEIGHT * np.log(max(spread, 1.0) / USUAL_SPREAD_PX)
-    surer -= ENERGY_WEIGHT * np.log((float(energy.mean()) + 1) / USUAL_ENERGY)
-    fit = COLOR_WEIGHT * np.arctanh(color) + DETAIL_WEIGHT * np.arctanh(detail)
-    return float(np.tanh(fit + surer - less)), color, detail
+    fit = (np.arctanh(color) + np.arctanh(detail)) / 2
+    return float(np.tanh(fit - less)), color, detail
 
 
 def _correlation(one: Maps, other: Maps) -> float:
