@@ -122,6 +122,8 @@ def push(
         )
 
     def lines() -> None:
+        if summary.get("audit"):
+            out().print(f"{summary['audit']}: {summary['drawn']} pictures drawn, {summary['how']}", markup=False)
         if not summary["asked"]:
             out().print("nothing to ask for: every picture was asked for before, or there is none", markup=False)
             return

@@ -113,6 +113,10 @@ def test_the_queue_hides_that_it_is_an_audit(lake: Lake, honest: Honest, tmp_pat
     doubts = np.array([score[row["key"]] for row in found])
     assert abs(np.corrcoef(np.arange(200), doubts)[0, 1]) < 0.2, "in random order, not by doubt"
     assert "audit" not in (tmp_path / "queue.csv").read_text(encoding="utf-8")
+    review.run_again(lake, summary["batch"], to=tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "queue.csv").read_bytes()
+    with pytest.raises(UserError, match="only without --show-guess"):
+        review.run_again(lake, summary["batch"], show_guess=True)
     assert summary["how"] == "by the model's doubt, uncalibrated"
 
 
