@@ -341,7 +341,7 @@ prior of the curve) was tuned by a few hundred draws on `aggre` and its variants
 |---|---|---|---|---|---|
 {chr(10).join(f"| {r['answers']} | {r['draws']} | {r['intervals']:,} | {_percent(r['told'])} | {_percent(r['coverage'])} | {_points(r['half_width'])} |" for r in figures["by_class"])}
 
-A class is told of from 30 answers. These intervals are for one class each: of ten, one in two sets has one that misses.
+A class is told of from 30 answers. These intervals are for one class each, and classes have few wrong labels, so they are wider than they need be.
 
 ## `p_error` as a probability
 
