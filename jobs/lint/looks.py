@@ -12,15 +12,15 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake.pictures import present_images
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import SEPARATOR
-from secondlook.pipeline.audit.candidates import MOST_BITS, NEIGHBORS, STRICTER, bits_between, decided, likely, together
+from secondlook.pipeline.audit.candidates import NEIGHBORS, STRICTER, bits_between, decided, likely, together
 from secondlook.pipeline.audit.copies import apart as different_splits
 from secondlook.pipeline.audit.duplicates import near_hashes
-from secondlook.pipeline.audit.groups import Flags, Ints, NearDuplicates, Pairs, Reals, grouped
+from secondlook.pipeline.audit.groups import HASH_BITS, Flags, Ints, NearDuplicates, Pairs, Reals, grouped
 from secondlook.pipeline.audit.neighbors import neighbors
 from secondlook.pipeline.audit.whitening import learned, whitened
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected, decode
-from secondlook.pipeline.images.hashes import mirrored, mirrored_dhash
+from secondlook.pipeline.images.hashes import hamming, mirrored, mirrored_dhash
 from secondlook.pipeline.images.likeness import SIDE_PX, Thumbnails, likeness, thumbnail
 
 Thumbs = Callable[[pa.Array], pa.Table]  # Carrier.thumbnails
@@ -77,14 +77,17 @@ def alike(thumbs: Thumbs, contents: pa.Table, proposed: pa.Table, n: int, settin
         bits, turned = bits_between(phash, mirror[0], one, other)
         pairs, by_hash = together(pairs, look[one], look[other], proposed["cosine"].to_numpy(), bits, turned)
     looks = contents["content_id"].take(pa.array(first))
-    lookalikes = _lookalikes(thumbs, looks, pairs.chosen(~by_hash), n, settings)
+    dhashes = dhash[first], mirror[1][first]
+    lookalikes = _lookalikes(thumbs, looks, dhashes, pairs.chosen(~by_hash), n, settings)
     if lookalikes:
         pairs, by_hash = pairs.chosen(by_hash), by_hash[by_hash]
-    pairs, unread = _by_pixels(thumbs, looks, pairs, by_hash, settings)
+    pairs, unread = _by_pixels(thumbs, looks, dhashes, pairs, by_hash, settings)
     return Alike(grouped(look, first, pairs, sides[first], apart), unread, lookalikes)
 
 
-def _lookalikes(thumbs: Thumbs, looks: pa.ChunkedArray, embedded: Pairs, n: int, settings: LintSettings) -> bool:
+def _lookalikes(
+    thumbs: Thumbs, looks: pa.ChunkedArray, dhashes: tuple[Ints, Ints], embedded: Pairs, n: int, settings: LintSettings
+) -> bool:
     """Whether so many neighbors match that copies can't be told from pictures that are only alike: see MATCHES_EACH.
 
     Plain drawings of a few kinds are so. A sample of the pairs that only the embedding proposes answers.
@@ -93,7 +96,7 @@ def _lookalikes(thumbs: Thumbs, looks: pa.ChunkedArray, embedded: Pairs, n: int,
     if total <= MATCHES_EACH * n or total <= TRIED:
         return False
     tried = embedded.chosen(np.linspace(0, total - 1, TRIED).astype(np.int64))
-    near, _ = _by_pixels(thumbs, looks, tried, np.zeros(TRIED, np.bool_), settings)
+    near, _ = _by_pixels(thumbs, looks, dhashes, tried, np.zeros(TRIED, np.bool_), settings)
     return len(near.first) / TRIED * total > MATCHES_EACH * n
 
 
@@ -149,9 +152,17 @@ def matrix(vectors: pa.ChunkedArray) -> Reals:
 
 
 def _by_pixels(
-    thumbs: Thumbs, looks: pa.ChunkedArray, pairs: Pairs, by_hash: Flags, settings: LintSettings
+    thumbs: Thumbs,
+    looks: pa.ChunkedArray,
+    dhashes: tuple[Ints, Ints],
+    pairs: Pairs,
+    by_hash: Flags,
+    settings: LintSettings,
 ) -> tuple[Pairs, int]:
-    """The pairs that the pixels of each look's first picture confirm; how many of these could not be read."""
+    """The pairs that the pixels of each look's first picture confirm; how many of these could not be read.
+
+    `dhashes` (L,), (L,): those of the looks and of their mirror images.
+    """
     used = np.unique(np.concatenate([pairs.first, pairs.second]))
     seen = thumbs(looks.take(pa.array(used)).combine_chunks())
     row = pc.index_in(looks.combine_chunks(), value_set=seen["content_id"].combine_chunks())
@@ -162,12 +173,13 @@ def _by_pixels(
     match, turned = _matches(pixels, one[compared], other[compared], settings)
     every, mirror = np.full(len(one), np.nan, np.float32), np.zeros(len(one), np.bool_)
     every[compared], mirror[compared] = match, turned
-    near = decided(pairs, by_hash, every, mirror, settings.near_match)
+    further = hamming(np.where(mirror, dhashes[1][pairs.first], dhashes[0][pairs.first]), dhashes[0][pairs.second])
+    near = decided(pairs, by_hash, every, mirror, further.astype(np.int64), settings.near_match)
     return near, int((row[used] < 0).sum())
 
 
 def _matches(pixels: Thumbnails, one: Ints, other: Ints, settings: LintSettings) -> tuple[Reals, Flags]:
-    enough = float(np.tanh(np.arctanh(settings.near_match) + STRICTER * MOST_BITS))
+    enough = float(np.tanh(np.arctanh(settings.near_match) + STRICTER * HASH_BITS))
     starts = range(0, len(one), AT_ONCE)
 
     def part(start: int) -> tuple[Reals, Flags]:

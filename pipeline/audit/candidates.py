@@ -8,7 +8,7 @@ NEIGHBORS = 20  # of each picture in the embedding that are looked at
 # The more alike two embeddings are, the more bits of their hashes may differ. Chosen on half of the known leaks of
 # CIFAR-10 so that 99 of 100 real copies stay: docs/results/leaks.md.
 BITS_PER_COSINE = 48
-STRICTER = 0.015  # on Fisher's scale, for each bit: see likeness.py for where the weights come from
+STRICTER = 0.024  # on Fisher's scale, for each bit of dHash: see likeness.py for where the weights come from
 MOST_BITS = 26  # unlike pictures differ in 32 on average
 
 
@@ -44,12 +44,13 @@ def together(by_hash: Pairs, one: Ints, other: Ints, cosine: Reals, bits: Ints, 
     return found, order[new] < len(by_hash.first)
 
 
-def decided(pairs: Pairs, by_hash: Flags, match: Reals, mirrored: Flags, least: float) -> Pairs:
+def decided(pairs: Pairs, by_hash: Flags, match: Reals, mirrored: Flags, confirm_bits: Ints, least: float) -> Pairs:
     """The pairs that are near: those whose pixels match well enough; without a match (NaN) the hashes' word is taken.
 
-    The further the hashes lie apart, the better the pixels have to match: `least` is for equal hashes.
+    `confirm_bits` (p,): in how many bits their dHashes differ, in the orientation of the match. The more, the better the
+    pixels have to match: `least` is for equal dHashes.
     """
-    enough = match >= np.tanh(np.arctanh(least) + STRICTER * pairs.bits)
+    enough = match >= np.tanh(np.arctanh(least) + STRICTER * confirm_bits)
     unknown = np.isnan(match)
     seen = pairs._replace(match=match, mirrored=np.where(unknown, pairs.mirrored, mirrored))
     return seen.chosen(np.where(unknown, by_hash, enough))

@@ -4,8 +4,8 @@ Perceptual hashes and embeddings propose; this decides. Both pictures are laid o
 81 shifts in each orientation, then by an affine map that is refined until it fits (Evangelidis, Psarakis 2008,
 "Parametric image alignment using enhanced correlation coefficient maximization", as in OpenCV). What then counts is how
 far their colors correlate and how far their fine detail does: different pictures of one kind of thing share a
-silhouette, hardly ever the detail. A mirrored fit says less than one as the pictures are, since few copies are mirrored
-and each pair has two tries.
+silhouette, hardly ever the detail. So detail on few and strong pixels, as a silhouette's before a plain sky, says less.
+So does a mirrored fit, since few copies are mirrored and each pair has two tries.
 """
 
 from typing import Any, NamedTuple
@@ -26,7 +26,11 @@ NOISE = 1.0  # variance in gray levels that is added to each picture's: below it
 HOPELESS = 0.15  # detail that correlates less at the best shift was never found to fit after the refinement
 LEAST_OVERLAP = 0.5
 MOST_ZOOM = 2.0  # of area, either way
-MIRRORED_LESS = 0.41  # on Fisher's scale, as a logistic regression on labels by eye gave it: docs/results/leaks.md
+# Weights on Fisher's scale, from a logistic regression on labels by eye: docs/results/leaks.md.
+COLOR_WEIGHT, DETAIL_WEIGHT = 0.47, 0.53
+MIRRORED_LESS = 0.32
+SPREAD_WEIGHT, USUAL_SPREAD_PX = 0.26, 205.0
+ENERGY_WEIGHT, USUAL_ENERGY = 0.17, 1319.0  # gray levels squared, red, green and blue together
 STEPS = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 1e-3)
 CHUNK = 1024  # pairs whose spectra are held at once
 _GRAY = np.array([0.299, 0.587, 0.114], np.float32)
@@ -36,7 +40,7 @@ class Likeness(NamedTuple):
     """How alike P pairs of pictures are, each (P,): correlations in -1..1 where they overlap best.
 
     `color` is of the pixels, `detail` of what is finer than a blur. `match` is the one number that decides: their mean on
-    Fisher's scale, less where they were mirrored for it. `mirrored` says whether one of them was turned left to right.
+    Fisher's scale, less where they were mirrored for it or the detail is that of a silhouette. `mirrored` says whether one of them was turned left to right.
     """
 
     match: Reals
@@ -146,8 +150,16 @@ def _overlaid(one: Any, other: Any, warp: Any, less: float) -> tuple[float, floa
     color = _correlation(left[inside], right[inside])
     fine = [picture - cv2.GaussianBlur(picture, (0, 0), BLUR_PX) for picture in (left, right)]
     detail = _correlation(fine[0][inside], fine[1][inside])
-    fit = (np.arctanh(color) + np.arctanh(detail)) / 2
-    return float(np.tanh(fit - less)), color, detail
+    fit = COLOR_WEIGHT * np.arctanh(color) + DETAIL_WEIGHT * np.arctanh(detail)
+    return float(np.tanh(fit + _plainness(fine, inside) - less)), color, detail
+
+
+def _plainness(fine: list[Maps], inside: npt.NDArray[np.bool_]) -> float:
+    """What is taken away (0 or below, on Fisher's scale) where the detail of both lies on few and strong pixels."""
+    energy = np.minimum(*((picture * picture).sum(axis=2)[inside] for picture in fine))
+    spread = float(energy.sum()) ** 2 / max(float((energy * energy).sum()), 1e-6)  # pixels, were it the same on each
+    by_spread = SPREAD_WEIGHT * np.log(max(spread, 1.0) / USUAL_SPREAD_PX)
+    return float(min(0.0, by_spread - ENERGY_WEIGHT * np.log((float(energy.mean()) + 1) / USUAL_ENERGY)))
 
 
 def _correlation(one: Maps, other: Maps) -> float:

@@ -61,8 +61,9 @@ def test_pixels_decide_where_they_can_be_read_and_hashes_where_they_can_not() ->
     match = np.array([0.5, 0.9, 0.9, 0.89, np.nan, np.nan], np.float32)
     mirrored = np.array([False, False, True, False, False, False])
     by_hash = np.array([True, True, False, False, True, False])
-    near = decided(proposed, by_hash, match, mirrored, 0.8)
-    # 0-1 does not match; 1-3 would, were its hashes nearer; 2-3 is by hash and can't be read; 2-4 is nobody's word.
+    confirm_bits = np.array([0, 10, 10, 20, 0, 0])
+    near = decided(proposed, by_hash, match, mirrored, confirm_bits, 0.8)
+    # 0-1 does not match; 1-3 would, were its dHashes nearer; 2-3 is by hash and can't be read; 2-4 is nobody's word.
     assert listed(near) == [(0, 2), (1, 2), (2, 3)]
     assert near.mirrored.tolist() == [False, True, False]
     assert np.isnan(near.match).tolist() == [False, False, True]

@@ -31,7 +31,7 @@ RULES = (
             "apart: the more alike the vectors, the more bits may differ. Then the pixels decide: at 32 x 32, in both "
             "orientations, the two are laid over one another by the best shift and an affine refinement, and the mean "
             "(on Fisher's scale) of how their colors and their fine detail correlate must reach near_match, and more the "
-            "more bits differ; it counts less where one is mirrored. The evidence says what the pair was found by: bits, cosine, "
+            "more bits differ; it counts less where one is mirrored and where all detail is a silhouette's. The evidence says what the pair was found by: bits, cosine, "
             "mirrored, match. Each picture is named with those near to it directly: groups are not chains, so A near B "
             "and B near C never makes A a copy of C. `kept` is the one to keep: from the largest picture down, then by "
             "key, one that is not taken yet is kept and takes all that are near to it. Pictures with almost no "
@@ -45,7 +45,7 @@ RULES = (
         ),
         limits=(
             "On CIFAR-10, 32 px: of the listed leaks 96 % of the near-duplicates and 91 % of all are found; of 100 "
-            "reported pairs about 87 are copies, most others two silhouettes alike before a plain sky or the same car "
+            "reported pairs about 88 are copies, most others two silhouettes alike before a plain sky or the same car "
             "or plane photographed twice. Hashes alone, as before the first training, find a third. Not seen: copies "
             "turned or upside down, cropped to less than half, or under a caption that covers an eighth; two pictures "
             "that differ only in what 32 x 32 pixels don't show count as one. Where so many neighbors match that they "
