@@ -157,7 +157,9 @@ def test_the_share_of_wrong_labels_says_what_it_is(hostile: Make) -> None:
     ):
         assert words in whole
     assert "no truth" not in whole
-    one = dataclasses.replace(hostile().share, called="share that one more person disputes")
+    known = hostile().share
+    assert known is not None
+    one = dataclasses.replace(known, called="share that one more person disputes")
     assert "One person’s answer is no truth" in " ".join(Page(render(hostile(share=one))).texts)
     model = f.ShareFacts("the model's estimate", 0.051, "", "p_error is a score.")
     told = " ".join(Page(render(hostile(share=model))).texts)
