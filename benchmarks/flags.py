@@ -12,6 +12,7 @@ import argparse
 import json
 import multiprocessing
 import time
+import warnings
 from collections.abc import Iterator
 from functools import partial
 from importlib import metadata
@@ -71,6 +72,7 @@ def measured(case: Case) -> dict[str, Any] | None:
     seconds = time.perf_counter() - started
     found = label_errors(given, probs, choice.margin)
     difference = compared.p_other - compared.p_given
+    warnings.simplefilter("ignore")  # cleanlab's, one a class that has few labels
     flags = {
         "secondlook": found.flagged,
         "margin_0.30": compared.ahead > 0.30,
