@@ -19,6 +19,9 @@ from secondlook.pipeline.core.errors import UserError
             r"unknown \[ingest\] store 'cpy', did you mean 'copy'\? Choose from: copy, reference",
         ),
         ({"lint": {"blur": float("nan")}}, r"\[lint\] blur takes from 0 up, got nan"),
+        ({"lint": {"mislabel_margin": "atuo"}}, r"mislabel_margin 'atuo', did you mean 'auto'\? .*: auto, a number"),
+        ({"lint": {"mislabel_margin": 1.5}}, r"\[lint\] mislabel_margin takes from -1 to 1, got 1.5"),
+        ({"lint": {"mislabel_margin": True}}, r"\[lint\] mislabel_margin takes a float, got True"),
         ({"trian": {}}, r"unknown section 'trian', did you mean 'train'\?"),
         ({"train": 3}, r"\[train\] is a section of settings, got 3"),
         ({"waivers": [{"rule": "SL302"}]}, r"a \[\[waivers\]\] entry needs rule and reason"),
@@ -31,6 +34,13 @@ def test_a_bad_value_is_refused_by_its_name(values: dict[str, object], sentence:
 
 def test_an_integer_is_taken_where_a_number_is_asked_for() -> None:
     assert from_mapping({"ingest": {"decode_timeout_s": 3}}).ingest.decode_timeout_s == 3.0
+
+
+def test_a_margin_is_a_number_or_chosen_from_the_data() -> None:
+    assert Settings().lint.fixed_margin is None
+    assert from_mapping({"lint": {"mislabel_margin": "auto"}}).lint == Settings().lint
+    assert from_mapping({"lint": {"mislabel_margin": 0}}).lint.fixed_margin == 0.0
+    assert from_mapping({"lint": {"mislabel_margin": -0.25}}).lint.fixed_margin == -0.25
 
 
 def test_waivers_are_read_in_order() -> None:
