@@ -12,6 +12,7 @@ import pytest
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.lint import lint
 from secondlook.jobs.review import commit, review
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
@@ -228,6 +229,10 @@ def test_p_error_becomes_a_probability_at_a_hundred_answers(lake: Lake, honest: 
     assert isinstance(curve, Calibrator)
     assert curve.answers == 150
     assert share.run(lake, Settings())["p_error"]["is"] == "probability"
+    linted = lint.run(lake, Settings(), select=["SL101"])
+    assert "p_error is a probability, calibrated on 150 audit answers" in linted["notes"]["SL101"]
+    told = share.run(lake, Settings())
+    assert linted["wrong_labels"] == {name: told[name] for name in ("called", "value", "interval", "answers")}
 
 
 def test_without_answers_it_is_the_models_estimate_without_an_interval(lake: Lake, honest: Honest) -> None:
