@@ -11,7 +11,7 @@ import pytest
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.lint import labels, on_driver
+from secondlook.jobs.lint import labels, on_driver, on_spark
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.lint.on_spark import SparkTables
 from secondlook.jobs.lint.scores import scores
@@ -115,11 +115,15 @@ def test_flags_do_not_depend_on_how_rows_are_split_or_ordered(
         shuffled.seed = seed
         assert tally_of(shuffled, judged_lake) == sums
         assert said(shuffled, judged_lake) == expected
+    before = spark.conf.get("spark.sql.shuffle.partitions")
+    monkeypatch.setattr(on_spark, "PARTITION_ROWS", N // 9)  # so that there are more of them than the session asks for
     for partitions, seed in ((1, 1), (3, 2), (7, 3)):
         there = Shuffled(judged_lake, judged_lake.at(), spark)
         there.split = (partitions, seed)
         assert said(there, judged_lake) == expected  # the margin, which the notes name, included
+        assert int(spark.conf.get("spark.sql.shuffle.partitions")) == 10
         there.close()
+        assert spark.conf.get("spark.sql.shuffle.partitions") == before
     assert tally_of(there, judged_lake) == sums
 
 
