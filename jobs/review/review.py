@@ -15,7 +15,7 @@ from secondlook.jobs.review.audit import run_audit
 from secondlook.jobs.review.pull import run_pull
 from secondlook.jobs.review.push import run_again, run_push
 from secondlook.jobs.share.adjudicated import audit as read_audit
-from secondlook.jobs.share.share import progress, told_progress
+from secondlook.jobs.share.share import population_of, progress, told_progress
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
@@ -182,7 +182,7 @@ def status(
     opened = Lake.open(chosen.lake)
     rows, version = run_status(opened, as_of=as_of), opened.at(as_of)
     found = read_audit(opened, version, chosen)
-    audit = progress(opened, version, found) if found else None
+    audit = progress(opened, version, found, population_of(opened, found)) if found else None
 
     def lines() -> None:
         width = max((len(row["batch"]) for row in rows), default=0)

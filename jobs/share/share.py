@@ -45,19 +45,20 @@ def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[
 def _told(lake: Lake, settings: Settings, at: Version, model: float | None) -> dict[str, Any]:
     found = audit(lake, at, settings)
     curve = calibration(found)
-    measured = _measured(lake, at, found) if found else {}
+    population = population_of(lake, found) if found else None
+    measured = _measured(found, population) if found else {}
     told = measured or {"called": None, "value": None, "interval": None, "answers": 0, "method": "", "classes": []}
     if not measured and model is not None:
         told |= {
             "called": MODEL,
             "value": model,
-            "method": "labels that SL101's default margin doubts; no person looked",
+            "method": "the scores of all labels alone; no person looked",
         }
     return {
         "version": at.id,
         **told,
         "model": model,
-        "audit": progress(lake, at, found) if found else None,
+        "audit": progress(lake, at, found, population) if found else None,
         "p_error": {"answers": curve.answers, "is": "score", "needed": 100}
         if not isinstance(curve, Calibrator)
         else {"answers": curve.answers, "is": "probability", **curve.as_json()},
@@ -80,12 +81,12 @@ def _by_model(lake: Lake, version: Version) -> float | None:
     return None if math.isnan(value) else value
 
 
-def _measured(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
+def _measured(found: Audit, population: Frame | None) -> dict[str, Any]:
     """What the answers say: of adjudicated labels where there are enough of them, else of people's single answers."""
     for called, of in ((WRONG, _wrong), (DISPUTED, _disputed)):
         told = [(one, value) for one in found.drawn if (value := of(one)) is not None]
         if len(told) >= LEAST:
-            return {"called": called} | _estimated(lake, version, found, told)
+            return {"called": called} | _estimated(found, population, told)
     return {}
 
 
@@ -97,9 +98,8 @@ def _disputed(one: Drawn) -> float | None:
     return one.disputed
 
 
-def _estimated(lake: Lake, version: Version, found: Audit, told: Sequence[tuple[Drawn, float]]) -> dict[str, Any]:
+def _estimated(found: Audit, population: Frame | None, told: Sequence[tuple[Drawn, float]]) -> dict[str, Any]:
     """The estimate over the labels that were drawn from, and of the classes that they were then."""
-    population = _population(lake, found)
     ids = pa.array([one.sample_id for one, _ in told], pa.string())
     rows = population.rows(ids) if population else np.arange(len(told))
     # What is not answered is taken to be like the rest: every label is answered with this part of its probability.
@@ -124,7 +124,7 @@ METHODS = {
 }
 
 
-def _population(lake: Lake, found: Audit) -> Frame | None:
+def population_of(lake: Lake, found: Audit) -> Frame | None:
     """What the audit drew from; None where that version is not kept any more."""
     kept = [one for one in lake.versions.all() if one.id == found.drawn_from]
     return frame(lake, kept[0]) if kept else None
@@ -147,8 +147,8 @@ def _shown(one: Share) -> dict[str, Any]:
     return {"value": round(one.value, 6), "interval": ends, "answers": one.answers, "wrong": round(one.wrong, 3)}
 
 
-def progress(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
-    """How far an audit is: drawn, answered, adjudicated, open by reason, and how many labels changed since the draw."""
+def progress(lake: Lake, version: Version, found: Audit, population: Frame | None) -> dict[str, Any]:
+    """How far an audit is: drawn, answered, adjudicated, open by reason, and how many labels of its population changed since."""
     return {
         "audit": found.name,
         "drawn_from": found.drawn_from,
@@ -156,13 +156,12 @@ def progress(lake: Lake, version: Version, found: Audit) -> dict[str, Any]:
         "answered": sum(one.disputed is not None or one.wrong is not None for one in found.drawn),
         "adjudicated": sum(one.wrong is not None for one in found.drawn),
         "open": found.open,
-        "changed_since": _changed(lake, version, found),
+        "changed_since": _changed(lake, version, population),
     }
 
 
-def _changed(lake: Lake, version: Version, found: Audit) -> int | None:
+def _changed(lake: Lake, version: Version, population: Frame | None) -> int | None:
     """How many of the labels that were drawn from are others by now; None where that version is not kept."""
-    population = _population(lake, found)
     if population is None:
         return None
     now = dataset.samples(lake, version).select(["sample_id", "label"])
