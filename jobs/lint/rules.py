@@ -36,7 +36,7 @@ def chosen(select: Iterable[str], ignore: Iterable[str]) -> list[str]:
     Both take lists such as `SL1,SL203`. Raises UserError for a name that no rule begins with.
 
     >>> chosen(["SL1,SL503"], ["SL102"])
-    ['SL101', 'SL103', 'SL503']
+    ['SL101', 'SL103', 'SL104', 'SL503']
     """
     wanted, unwanted = _codes(select), _codes(ignore)
     return [code for code in RULES if (not wanted or code in wanted) and code not in unwanted]

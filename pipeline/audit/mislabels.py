@@ -72,7 +72,7 @@ def label_errors_topk(
     """The same from each row's k most probable classes; arguments as in `compare_topk`.
 
     >>> label_errors_topk(np.array([2]), np.array([[0, 1]]), np.array([[0.6, 0.3]]), n_classes=4).p_error.round(3)
-    array([0.775], dtype=float32)
+    array([0.923], dtype=float32)
     """
     checked = checked_margin(margin)
     compared = compare_topk(given, classes, probs, n_classes, p_given, first_row=first_row)
