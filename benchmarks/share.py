@@ -315,15 +315,16 @@ def page(result: dict[str, Any]) -> str:
     return f"""# The share of wrong labels, with an interval
 
 From {best["answers"]} adjudicated answers on CIFAR-10N `aggre`, the 95 % interval is ± {_points(best["half_width"])} wide and holds the
-true share in {_percent(best["coverage"])} of {best["draws"]:,} simulated audits; plain counting needs ± {_points(counted["half_width"])} for that
-({counted["half_width"] / best["half_width"]:.1f} times as wide, or {(counted["half_width"] / best["half_width"]) ** 2:.1f} times the answers), simple
-prediction-powered inference ± {_points(ppi["half_width"])} ({ppi["half_width"] / best["half_width"]:.1f} times).
+true share in {_percent(best["coverage"])} of {best["draws"]:,} simulated audits. Counting as many labels of a plain random sample is good
+for ± {_points(counted["half_width"])} ({counted["half_width"] / best["half_width"]:.1f} times as wide, what {(counted["half_width"] / best["half_width"]) ** 2:.1f} times the answers would mend), simple
+prediction-powered inference for ± {_points(ppi["half_width"])} ({ppi["half_width"] / best["half_width"]:.1f} times).
 
 A wrong label is one that CIFAR-10's published label contradicts; that label stands for the adjudicated answer. In each draw,
 secondlook's own functions draw the sample, see the answers, and say an interval. "Pilot first" draws {PILOT} labels
 uniformly and all others by the curve that the pilot's answers gave; "in one batch" draws by what is expected of a curve
-before the first answer. The true share is fixed, and all chance is that of the draw. What was tuned (TRUST, FEW, the uniform part, the
-prior of the curve) was tuned by a few hundred draws on `aggre` and its variants below with other seeds, so `worse` is the only case that is quite fresh.
+before the first answer. The true share is fixed, and all chance is that of the draw. What was tuned (TRUST, FEW,
+the uniform part, the strata) was tuned by a few hundred draws with other seeds on `aggre` and its variants below, never on `worse`; but the curve
+that is expected before the first answer is a round mean of the curves of four sets of scores, and theirs are among them.
 
 ## Coverage and width
 
