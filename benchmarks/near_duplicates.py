@@ -180,7 +180,7 @@ and a training picture of CIFAR-10 that ciFAIR's authors judged near-duplicates,
   the square of the number of pictures. So the default is strict: nearly all that it names are copies, and it misses most of the
   loose ones. On varied pictures `near_bits = 10` finds half as many again or more; on small, plain drawings of few kinds, such as
   digits, even the default takes pictures for copies that are only alike.
-* Mirrored copies are not looked for.
+* This is of the two hashes alone. Lint looks for mirrored copies, too, asks an embedding and lets the pixels decide: `benchmarks/leaks.py`.
 
 Search, default thresholds, one process: all with all (counting up to {MOST_BITS} bits) {c["all_with_all_s"]:.1f} s, `near_duplicates` {c["near_duplicates_s"]:.2f} s,
 {c["ratio"]:.0f} times as fast, for {c["n"]:,} pictures; {result["speed"]["near_duplicates_s"]:.1f} s for {result["speed"]["n"]:,} random hashes (seed {SEED}).
