@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,17 @@ LABEL_RULES = ("SL101", "SL102")
 SHARE = "estimated_share"  # of labels that are wrong, as the model has it: a fact beside SL101's findings
 
 
-def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibrated: Calibrator | NotYet) -> Said:
+def audit(
+    carrier: Carrier,
+    model: Model | None,
+    waiting: Collection[str],
+    settings: LintSettings,
+    calibrated: Calibrator | NotYet,
+) -> Said:
     """SL101, SL102 by a model's predictions, whose label's version may be older: the given label is today's.
 
     Two passes over the labeled samples: the margin is chosen, unless the settings fix it, and then each is judged.
+    `waiting` are the classes in quarantine, as they are shown: no model learns them.
     """
     counts = carrier.counts()
     if not counts:
@@ -42,7 +49,7 @@ def audit(carrier: Carrier, model: Model | None, settings: LintSettings, calibra
     calibrator = calibrated if isinstance(calibrated, Calibrator) else None
     decision = Decision(*choice, settings.ambiguous_margin, settings.ambiguous_mass, calibrator)
     found = carrier.judged(model.name, lambda rows: judge(rows, model, decision))
-    left_out = _left_out(carrier, model, counts)
+    left_out = _left_out(carrier, model, waiting, counts)
     told = f"flagged above a margin of {choice.margin:.3g} ({choice.basis}); {_meaning(calibrated)}"
     notes = {"SL101": f"{told}; {left_out}" if left_out else told}
     share = estimated_share(sums)
@@ -56,9 +63,9 @@ def _meaning(calibrated: Calibrator | NotYet) -> str:
     return f"p_error is a probability, calibrated on {calibrated.answers:,} audit answers"
 
 
-def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
+def _left_out(carrier: Carrier, model: Model, waiting: Collection[str], counts: Mapping[str, int]) -> str:
     """The labels that the model can't speak of, in words."""
-    known = set(model.classes)
+    known = {*model.classes, *waiting}
     strange = {label: n for label, n in counts.items() if label not in known}
     notes = []
     if strange:
@@ -66,7 +73,10 @@ def _left_out(carrier: Carrier, model: Model, counts: Mapping[str, int]) -> str:
         notes.append(f"{counted(sum(strange.values()))} of classes that the model has not seen ({some})")
     if unjudged := carrier.unjudged(model.name):
         notes.append(f"{counted(unjudged)} with a label that came after the model")
-    return f"{' and '.join(notes)}; `secondlook train` looks at them" if notes else ""
+    parts = [f"{' and '.join(notes)}; `secondlook train` looks at them"] if notes else []
+    if held := sum(counts.get(name, 0) for name in waiting):
+        parts.append(f"{counted(held)} of classes that wait for a sign-off (SL501) are not judged")
+    return "; ".join(parts)
 
 
 def count(rows: pa.Table, model: Model) -> Tally:

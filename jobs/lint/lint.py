@@ -174,7 +174,7 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
     spoken = answers.voices(carrier, read_answers(lake, version))
     curve = calibration(read_audit(lake, version, settings))
     families: list[Callable[[], Said]] = [
-        lambda: labels.audit(carrier, model, settings.lint, curve),
+        lambda: labels.audit(carrier, model, waiting.values(), settings.lint, curve),
         lambda: copies.audit(carrier, model, settings.lint),
         lambda: answers.audit(spoken, settings.lint),
         lambda: pictures.audit(carrier, settings.lint, answers.sides(carrier, spoken, settings.lint)),

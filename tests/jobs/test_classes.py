@@ -166,6 +166,9 @@ def test_train_leaves_it_out_before_lint_ever_ran(rude: Lake, capsys: pytest.Cap
     summary = train.run(rude, wanted)
     assert (summary["classes"], summary["quarantined"]) == (2, {"classes": 1, "pictures": 4})
     assert "1 class waits for a sign-off and 4 pictures were left out" in capsys.readouterr().err
+    note = lint.run(rude, SETTINGS)["notes"]["SL101"]
+    assert note.endswith("4 pictures of classes that wait for a sign-off (SL501) are not judged")
+    assert "has not seen" not in note
     do(rude, SIGNED_OFF, "#2")
     assert train.run(rude, wanted)["classes"] == 3
 
