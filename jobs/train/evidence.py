@@ -58,7 +58,7 @@ def rows_of(
 
     `evidence`: some of KINDS, each (N,), nan where there is none, and all of it combined here.
     """
-    labels, p_error = names_of(classes, judged), combine(evidence, judged)
+    labels, p_error = names_of(classes, judged), combine(evidence)
     columns = {name: pa.nulls(len(p_error), pa.float64()) for name in KINDS}
     columns |= {name: _reals(score) for name, score in evidence.items()}
     table = pa.table(

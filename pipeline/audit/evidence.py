@@ -24,10 +24,9 @@ KINDS = {
 }
 """The kinds of evidence: names (columns of the table `evidence`), and who speaks."""
 
-# Of the mean. Chosen on a half of CIFAR-10N's random1 (docs/results/evidence.md), where the optimum is flat: what learned
-# from labels that held up counts double, and so do neighbours, who err elsewhere. Another model is as loud as all of this.
-WEIGHTS = {"held_out": 0.5, "refit": 1.0, "neighbors": 1.0, "dynamics": 0.5, "others": 3.0}
-CLASS_SHARE, FEW = 0.25, 30  # of what sets a class apart is taken off; of a class of so many labels, half of that
+# Of the mean. Chosen on a half of CIFAR-10N's random1 (docs/results/evidence.md), where the optimum is flat: the first fit
+# adds little to the refit, neighbours err elsewhere and so count as much. Another model is as loud as all of this.
+WEIGHTS = {"held_out": 0.25, "refit": 1.0, "neighbors": 1.0, "dynamics": 0.5, "others": 3.0}
 TINY = 1e-6  # no kind is surer than this
 UNDECIDED = 0.05  # so near to 0.5 a kind of evidence speaks for neither side
 
@@ -39,14 +38,11 @@ class Spoke(NamedTuple):
     supporting: tuple[str, ...]
 
 
-def combine(
-    evidence: Mapping[str, Scores], given: npt.NDArray[np.integer[Any]] | None = None
-) -> npt.NDArray[np.float32]:
+def combine(evidence: Mapping[str, Scores]) -> npt.NDArray[np.float32]:
     """p_error (n,) float32 in 0..1 of some of the KINDS, each (n,): their log odds' mean by WEIGHTS over those there.
 
     0.5 is a tie, nan where no kind is there. It grows with every kind. Log odds, not scores, are what independent
-    evidence adds up in: a kind that is nearly sure outweighs one that hardly leans to the other side. With `given`, the
-    class (n,) of each label, -1 for none, a label is also compared with others of its class: see `_of_classes`.
+    evidence adds up in: a kind that is nearly sure outweighs one that hardly leans to the other side.
 
     >>> combine({"refit": np.array([0.9, 0.2]), "neighbors": np.array([0.5, np.nan])}).round(2).tolist()
     [0.75, 0.20000000298023224]
@@ -60,25 +56,7 @@ def combine(
     log_odds = weights * (np.log(clipped) - np.log1p(-clipped))
     with np.errstate(invalid="ignore"):  # 0 / 0 where no kind is there: nan
         mean = log_odds.sum(axis=0) / weights.sum(axis=0)
-    return as_score(mean if given is None else mean - _of_classes(mean, given))
-
-
-def _of_classes(log_odds: Scores, given: npt.NDArray[np.integer[Any]]) -> Scores:
-    """(n,) log odds that a label owes to its class, and that say little of this one label.
-
-    Of a class that models find hard even right labels are doubted. How much, shows the lower quarter of its log odds,
-    where labels are right unless most of the class is wrong. A part of its distance to the mean of all classes is meant.
-    """
-    known = np.flatnonzero(~np.isnan(log_odds) & (given >= 0))
-    result = np.zeros(len(log_odds))
-    if not len(known):
-        return result
-    _, number, sizes = np.unique(given[known], return_inverse=True, return_counts=True)
-    ordered = log_odds[known][np.lexsort((log_odds[known], number))]
-    quarter = ordered[np.cumsum(sizes) - sizes + sizes // 4]
-    apart = quarter - np.average(quarter, weights=sizes)
-    result[known] = (CLASS_SHARE * sizes / (sizes + FEW) * apart)[number]
-    return result
+    return as_score(mean)
 
 
 def spoke(scores: Mapping[str, float | None]) -> Spoke:

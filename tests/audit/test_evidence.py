@@ -83,32 +83,3 @@ def test_who_spoke_clearest_first() -> None:
 
 def test_the_undecided_and_the_silent_are_not_named() -> None:
     assert spoke({"refit": 0.52, "held_out": 0.48, "neighbors": None}) == Spoke((), ())
-
-
-def test_a_label_is_compared_with_others_of_its_class() -> None:
-    """Class 1 is harder by 2 in log odds: a quarter of what sets it apart from the mean is taken off, n / (n + 30) of it."""
-    log_odds = np.concatenate([np.linspace(-6, -2, 41), np.linspace(-4, 0, 41), [1.0]])
-    given = np.repeat([0, 1, -1], [41, 41, 1])
-    found = combine({"refit": 1 / (1 + np.exp(-log_odds))}, given)
-    moved = np.log(found) - np.log1p(-found) - log_odds
-    off = 0.25 * 41 / 71
-    assert moved == pytest.approx(np.repeat([off, -off, 0.0], [41, 41, 1]), abs=1e-3)
-
-
-def test_a_class_half_of_which_is_wrong_is_doubted_as_before() -> None:
-    right, wrong = np.full(60, 0.02), np.full(60, 0.98)
-    said = np.concatenate([right, right, right, wrong])
-    given = np.repeat([0, 1], [120, 120])
-    assert combine({"refit": said}, given) == pytest.approx(said, abs=1e-6)
-
-
-@given(st.integers(0, 10**6), st.integers(1, 40), st.integers(1, 30))
-def test_classes_change_no_order_within_a_class(seed: int, n: int, n_classes: int) -> None:
-    rng = np.random.default_rng(seed)
-    said, classes = rng.random(n), rng.integers(-1, n_classes, n)
-    said[rng.random(n) < 0.2] = np.nan
-    alone, found = combine({"refit": said}), combine({"refit": said}, classes)
-    assert (np.isnan(alone) == np.isnan(found)).all()
-    for number in range(-1, n_classes):
-        rows = np.flatnonzero((classes == number) & ~np.isnan(said))
-        assert (np.diff(found[rows[np.argsort(said[rows])]]) >= 0).all()
