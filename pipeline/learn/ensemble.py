@@ -100,8 +100,8 @@ def rounds(
 
     `labels`, `folds`: (N,), both -1 for pictures without a label. A refit leaves out the labels that the fit before
     found clearly less probable, out of sample, than another class. The probability of a picture is then still out of
-    sample: its own label has no part in the heads that are asked about it. (It had one among thousands in deciding
-    which labels of *other* pictures are trusted.)
+    sample: its own label has no part in the heads that are asked about it. (It had one in deciding which
+    labels of *other* pictures are trusted, which flatters it a little where pictures are few: docs/guide/training.md.)
     """
     learned = folds >= 0
     total = np.zeros((len(labels), n_classes), np.float32)
