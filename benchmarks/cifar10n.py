@@ -26,7 +26,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
-from secondlook.pipeline.audit.scores import best_f1, detection
+from secondlook.pipeline.audit.labels.scores import best_f1, detection
 from secondlook.pipeline.core.seeds import generator
 
 SEED = 7

@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.terms import lists
-from secondlook.pipeline.audit.terms.concern import concern
-from secondlook.pipeline.audit.terms.make_wordnet import RUDE, Synset, below, read
-from secondlook.pipeline.audit.terms.words import phrases, words
+from secondlook.pipeline.audit.classes.terms import lists
+from secondlook.pipeline.audit.classes.terms.concern import concern
+from secondlook.pipeline.audit.classes.terms.make_wordnet import RUDE, Synset, below, read
+from secondlook.pipeline.audit.classes.terms.words import phrases, words
 from secondlook.pipeline.core.statistics import share
 
 SLUR = 6718862

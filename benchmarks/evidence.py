@@ -26,7 +26,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.evidence import KINDS, WEIGHTS, combine
+from secondlook.pipeline.audit.labels.evidence import KINDS, WEIGHTS, combine
 from secondlook.pipeline.core.odds import as_score, log_odds_against
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.learn import ensemble, heads

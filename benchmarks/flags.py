@@ -4,7 +4,7 @@
 
 FEATURES holds MobileNetV2 features at 128 px: train.npy, test.npy (CIFAR-10), tiny.npy, faces.npy with a .names of files
 beside each (scripts of your own make them; `--data` says where the labels are). What the cases are: flag_cases.py. The
-constants of pipeline/audit/flags.py were chosen on `public` and on cases drawn as `choose` is; `report` has other sources,
+constants of pipeline/audit/labels/flags.py were chosen on `public` and on cases drawn as `choose` is; `report` has other sources,
 other people's labels, other models. About 12 minutes on two cores. The page is written beside the JSON.
 """
 
@@ -24,10 +24,10 @@ from flag_cases import CIFAR, Case, Sources, Spec, make, specs
 from flags_page import page
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.compare import compare
-from secondlook.pipeline.audit.flags import chosen_margin, estimated_share, tally
-from secondlook.pipeline.audit.mislabels import label_errors
-from secondlook.pipeline.audit.scores import best_f1
+from secondlook.pipeline.audit.labels.compare import compare
+from secondlook.pipeline.audit.labels.flags import chosen_margin, estimated_share, tally
+from secondlook.pipeline.audit.labels.mislabels import label_errors
+from secondlook.pipeline.audit.labels.scores import best_f1
 from secondlook.pipeline.core.seeds import generator
 
 CASES = (80, 160)

@@ -23,7 +23,7 @@ import torch
 from sklearn.metrics import average_precision_score
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.mislabels import label_errors
+from secondlook.pipeline.audit.labels.mislabels import label_errors
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.core.statistics import wilson

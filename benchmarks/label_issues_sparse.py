@@ -27,8 +27,8 @@ from secondlook.jobs.lint import labels
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.lint.on_spark import SparkTables
 from secondlook.jobs.machine.spark import session
-from secondlook.pipeline.audit.calibrated import NotYet
-from secondlook.pipeline.audit.mislabels import label_errors_topk
+from secondlook.pipeline.audit.labels.calibrated import NotYet
+from secondlook.pipeline.audit.labels.mislabels import label_errors_topk
 from secondlook.pipeline.core.config import LintSettings, SparkSettings
 from secondlook.pipeline.core.schemas import TABLES
 

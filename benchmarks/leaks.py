@@ -4,7 +4,7 @@
 
 Known leaks are those of ciFAIR (Barz, Denzler 2020). The list is not complete, so precision is taken by eye, from pairs
 that are drawn at random from the reported ones: `--sheet FILE` draws them side by side. What lint does is run as lint
-runs it (jobs/lint/looks.py, pipeline/audit/copies.py); only the tables are stood in for, by the archives of pictures and
+runs it (jobs/lint/looks.py, pipeline/audit/copies/findings.py); only the tables are stood in for, by the archives of pictures and
 by `FOLDER/train.npy` and `test.npy`, features of a frozen MobileNetV2 at 128 px: making them takes 7 minutes.
 """
 
@@ -25,7 +25,7 @@ import pyarrow as pa
 
 from secondlook.jobs.lint.looks import THUMBNAILS, alike, proposals, small_pixels
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.copies import Looks, Samples, leaks
+from secondlook.pipeline.audit.copies.findings import Looks, Samples, leaks
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected
 from secondlook.pipeline.core.seeds import generator

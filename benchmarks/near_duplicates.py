@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.duplicates import near_duplicates
+from secondlook.pipeline.audit.copies.duplicates import near_duplicates
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected
 from secondlook.pipeline.core.seeds import generator

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.duplicates import near_duplicates
-from secondlook.pipeline.audit.neighbors import directions, neighbors
+from secondlook.pipeline.audit.copies.duplicates import near_duplicates
+from secondlook.pipeline.audit.embedding.neighbors import directions, neighbors
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.core.statistics import wilson

@@ -24,7 +24,7 @@ from PIL import Image, ImageDraw
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit import outliers
+from secondlook.pipeline.audit.embedding import outliers
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.seeds import generator
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
-from secondlook.pipeline.audit.scores import BOOTSTRAP_DRAWS, best_f1, detection
+from secondlook.pipeline.audit.labels.scores import BOOTSTRAP_DRAWS, best_f1, detection
 from secondlook.pipeline.core.seeds import generator
 
 SEED = 7

@@ -24,9 +24,9 @@ from scipy.special import expit, logit
 
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.audit import label_errors
-from secondlook.pipeline.audit.calibrated import fit
-from secondlook.pipeline.audit.sampling import PILOT, draw, united
-from secondlook.pipeline.audit.share import Answers, share, shares
+from secondlook.pipeline.audit.labels.calibrated import fit
+from secondlook.pipeline.audit.share.sampling import PILOT, draw, united
+from secondlook.pipeline.audit.share.share import Answers, share, shares
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.core.statistics import wilson
 

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.pipeline.audit.compare import Ints
+from secondlook.pipeline.audit.labels.compare import Ints
 
 WAITING = 1 << 18  # pairs that are kept before they are summed up
 

@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from secondlook.jobs.files.spreadsheet import BYTE_ORDER_MARK, as_text
-from secondlook.pipeline.audit.mislabels import Ints, LabelErrors
+from secondlook.pipeline.audit.labels.mislabels import Ints, LabelErrors
 from secondlook.pipeline.core.errors import UserError
 
 HEADER = "row,given,suggested,p_error,flagged\n"

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.pipeline.audit.mislabels import UNLABELED
+from secondlook.pipeline.audit.labels.mislabels import UNLABELED
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError, unknown
 

@@ -16,9 +16,9 @@ from secondlook.jobs.label_issues.probability_files import NpyFile, TopKColumns,
 from secondlook.jobs.label_issues.topk_arrays import TopKArrays
 from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import JsonOption
-from secondlook.pipeline.audit.compare import Compared, Ints, compare, compare_topk
-from secondlook.pipeline.audit.flags import Choice, chosen_margin, empty, tally
-from secondlook.pipeline.audit.mislabels import checked_margin, decide
+from secondlook.pipeline.audit.labels.compare import Compared, Ints, compare, compare_topk
+from secondlook.pipeline.audit.labels.flags import Choice, chosen_margin, empty, tally
+from secondlook.pipeline.audit.labels.mislabels import checked_margin, decide
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.errors import UserError
 

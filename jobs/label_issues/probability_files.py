@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.jobs.label_issues.label_column import PARQUET_MAGIC, open_file
-from secondlook.pipeline.audit.compare import block_rows
+from secondlook.pipeline.audit.labels.compare import block_rows
 from secondlook.pipeline.core.errors import UserError, unknown
 
 NPY_MAGIC = b"\x93NUMPY"

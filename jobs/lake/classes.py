@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.class_list import ClassEvent, ClassList, fold
-from secondlook.pipeline.audit.terms.concern import Concern, concern
+from secondlook.pipeline.audit.classes.terms.concern import Concern, concern
 from secondlook.pipeline.core.classes import in_order, masked
 from secondlook.pipeline.core.errors import UserError
 

@@ -16,7 +16,7 @@ from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.class_list import follow
-from secondlook.pipeline.audit.evidence import KINDS
+from secondlook.pipeline.audit.labels.evidence import KINDS
 from secondlook.pipeline.core.errors import UserError
 
 SAMPLE_COLUMNS = ("sample_id", "dataset", "source", "key", "content_id", "split", "attributes")

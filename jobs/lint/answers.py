@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lint.carrier import Carrier, Said, to_table
-from secondlook.pipeline.audit.disagreement import Answered, Shown, Sides, annotators_disagree, by_side
+from secondlook.pipeline.audit.labels.disagreement import Answered, Shown, Sides, annotators_disagree, by_side
 from secondlook.pipeline.core.config import LintSettings
 
 

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from secondlook.jobs.lake.records import rows as records
-from secondlook.pipeline.audit.evidence import KINDS
-from secondlook.pipeline.audit.flags import Tally
+from secondlook.pipeline.audit.labels.evidence import KINDS
+from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.rules import Finding
 from secondlook.pipeline.images import checks

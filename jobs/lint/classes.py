@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lint.carrier import Carrier, Said, to_table
-from secondlook.pipeline.audit.offensive_names import Doubtful, offensive_names
-from secondlook.pipeline.audit.rare_classes import rare_classes
+from secondlook.pipeline.audit.classes.offensive_names import Doubtful, offensive_names
+from secondlook.pipeline.audit.classes.rare_classes import rare_classes
 from secondlook.pipeline.core.config import LintSettings
 
 

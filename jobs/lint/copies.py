@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import Carrier, Said, counted, to_table
 from secondlook.jobs.lint.looks import alike
-from secondlook.pipeline.audit.copies import (
+from secondlook.pipeline.audit.copies.findings import (
     Looks,
     Samples,
     exact_duplicates,

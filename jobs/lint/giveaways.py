@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, Carrier, Said, to_table
-from secondlook.pipeline.audit.giveaways import Property, giveaways
-from secondlook.pipeline.audit.properties import KINDS, MEASURES, NUMBERS
+from secondlook.pipeline.audit.classes.giveaways import Property, giveaways
+from secondlook.pipeline.audit.classes.properties import KINDS, MEASURES, NUMBERS
 from secondlook.pipeline.core.config import LintSettings
 
 ALL = ""  # the `what` of the count of all pictures

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import EVIDENCE, Carrier, Said, counted, to_table
-from secondlook.pipeline.audit.bad_rows import RowError
-from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
-from secondlook.pipeline.audit.doubts import Decision, Judged, doubts, tallied
-from secondlook.pipeline.audit.evidence import KINDS
-from secondlook.pipeline.audit.flags import Choice, Tally, chosen_margin, empty, estimated_share
+from secondlook.pipeline.audit.labels.bad_rows import RowError
+from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
+from secondlook.pipeline.audit.labels.doubts import Decision, Judged, doubts, tallied
+from secondlook.pipeline.audit.labels.evidence import KINDS
+from secondlook.pipeline.audit.labels.flags import Choice, Tally, chosen_margin, empty, estimated_share
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 

@@ -12,12 +12,12 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake.pictures import present_images
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import SEPARATOR
-from secondlook.pipeline.audit.candidates import NEIGHBORS, STRICTER, bits_between, decided, likely, together
-from secondlook.pipeline.audit.copies import apart as different_splits
-from secondlook.pipeline.audit.duplicates import near_hashes
-from secondlook.pipeline.audit.groups import HASH_BITS, Flags, Ints, NearDuplicates, Pairs, Reals, grouped
-from secondlook.pipeline.audit.neighbors import neighbors
-from secondlook.pipeline.audit.whitening import learned, whitened
+from secondlook.pipeline.audit.copies.candidates import NEIGHBORS, STRICTER, bits_between, decided, likely, together
+from secondlook.pipeline.audit.copies.duplicates import near_hashes
+from secondlook.pipeline.audit.copies.findings import apart as different_splits
+from secondlook.pipeline.audit.copies.groups import HASH_BITS, Flags, Ints, NearDuplicates, Pairs, Reals, grouped
+from secondlook.pipeline.audit.embedding.neighbors import neighbors
+from secondlook.pipeline.audit.embedding.whitening import learned, whitened
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits, Rejected, decode
 from secondlook.pipeline.images.hashes import hamming, mirrored, mirrored_dhash

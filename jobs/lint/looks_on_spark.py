@@ -1,6 +1,6 @@
 """Which contents may look the same, found by Spark: what comes back are those alone, not every hash and vector.
 
-Hashes meet by bands: those that differ in few bits agree in some of their blocks (pipeline/audit/duplicates.py), so rows
+Hashes meet by bands: those that differ in few bits agree in some of their blocks (pipeline/audit/copies/duplicates.py), so rows
 are sent to each choice of blocks, and only those that agree meet. Vectors meet by cells: each goes to the cells of its
 nearest centroids, and only vectors of one cell are compared. Both grow with the number of pictures, not with its square.
 The pairs themselves are then looked for among the contents that came back, by the same function as everywhere.
@@ -16,9 +16,9 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lint.carrier import columns
 from secondlook.jobs.lint.looks import EMBEDDING_ROWS, PROPOSED, Comparable, likely_pairs, matrix
-from secondlook.pipeline.audit.duplicates import bands, having_near
-from secondlook.pipeline.audit.neighbors import Cells, cells_of, nearest_cells
-from secondlook.pipeline.audit.whitening import Whitening, learned, whitened
+from secondlook.pipeline.audit.copies.duplicates import bands, having_near
+from secondlook.pipeline.audit.embedding.neighbors import Cells, cells_of, nearest_cells
+from secondlook.pipeline.audit.embedding.whitening import Whitening, learned, whitened
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.images import checks
 from secondlook.pipeline.images.hashes import mirrored, mirrored_dhash

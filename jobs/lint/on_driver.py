@@ -11,8 +11,8 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint import looks
 from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, PRINTS, SEPARATOR, Carrier, columns
-from secondlook.pipeline.audit.flags import Tally
-from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.audit.classes.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.schemas import TABLES

@@ -19,8 +19,8 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint import looks, looks_on_spark
 from secondlook.jobs.lint.carrier import COUNTS, EVIDENCE, MOST_VALUES, PRINTS, SEPARATOR, Carrier, to_table
-from secondlook.pipeline.audit.flags import Tally
-from secondlook.pipeline.audit.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.audit.classes.properties import COLUMNS as COLUMNS_OF_PROPERTIES
+from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError

@@ -7,7 +7,14 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import Carrier, Said, to_table
-from secondlook.pipeline.audit.outliers import MOST_CLASSES, Placed, Reference, fit, sample_size, unlike_the_rest
+from secondlook.pipeline.audit.embedding.outliers import (
+    MOST_CLASSES,
+    Placed,
+    Reference,
+    fit,
+    sample_size,
+    unlike_the_rest,
+)
 from secondlook.pipeline.core.config import LintSettings
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pyarrow as pa
 
 from secondlook.jobs.lint.carrier import Carrier, Said, columns, to_table
-from secondlook.pipeline.audit.disagreement import Sides
+from secondlook.pipeline.audit.labels.disagreement import Sides
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.images import checks
 

@@ -7,7 +7,7 @@ from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.labels import as_judged
 from secondlook.jobs.lint.on_driver import LocalTables
-from secondlook.pipeline.audit.doubts import score
+from secondlook.pipeline.audit.labels.doubts import score
 
 
 def scores(lake: Lake, version: Version, model: Model) -> pa.Table:

@@ -8,7 +8,7 @@ import pyarrow as pa
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import COUNTS, Carrier, Said, to_table
 from secondlook.jobs.lint.labels import as_judged
-from secondlook.pipeline.audit.two_names import Rivals, Seen, rivals, seen, two_names
+from secondlook.pipeline.audit.classes.two_names import Rivals, Seen, rivals, seen, two_names
 from secondlook.pipeline.core.config import LintSettings
 
 Synonyms = Mapping[str, Sequence[str]]

@@ -24,8 +24,8 @@ from secondlook.jobs.share.adjudicated import STRATEGY, Audit, audit, calibratio
 from secondlook.jobs.share.adjudicated import experts as experts_of
 from secondlook.jobs.share.frame import Frame, frame, same_labels
 from secondlook.labeling.adjudication import Adjudicated, adjudicate
-from secondlook.pipeline.audit.calibrated import Calibrator
-from secondlook.pipeline.audit.sampling import Design, draw, united
+from secondlook.pipeline.audit.labels.calibrated import Calibrator
+from secondlook.pipeline.audit.share.sampling import Design, draw, united
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.seeds import generator

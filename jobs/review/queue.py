@@ -166,7 +166,14 @@ def write(
         for task in tasks:
             sample = by_id[task["sample_id"]]
             place = str(final / names[task["sample_id"]]) if final is not None else place_of(sample)
-            row = ["", task["sample_id"], "", "", place, json.dumps(classes.offered(task["choices"]), ensure_ascii=False)]
+            row = [
+                "",
+                task["sample_id"],
+                "",
+                "",
+                place,
+                json.dumps(classes.offered(task["choices"]), ensure_ascii=False),
+            ]
             if show_guess:
                 known = guess.get(sample["content_id"])
                 row += [sample["label"] or "", known.classes[0] if known else ""]

@@ -14,8 +14,8 @@ from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake.answers import answers
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.adjudication import Adjudicated, Open, Voice, adjudicate
-from secondlook.pipeline.audit.calibrated import Calibrator, NotYet, fit
-from secondlook.pipeline.audit.sampling import Design
+from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet, fit
+from secondlook.pipeline.audit.share.sampling import Design
 from secondlook.pipeline.core.config import Settings
 
 STRATEGY = "audit"  # of an audit's rows in the table `batches`; only answers to these count

@@ -19,11 +19,11 @@ from secondlook.jobs.terminal.console import finish, out
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling.adjudication import REASONS
-from secondlook.pipeline.audit.calibrated import Calibrator
-from secondlook.pipeline.audit.flags import empty, estimated_share
-from secondlook.pipeline.audit.share import LEAST, Answers, Share
-from secondlook.pipeline.audit.share import share as estimate
-from secondlook.pipeline.audit.share import shares as by_group
+from secondlook.pipeline.audit.labels.calibrated import Calibrator
+from secondlook.pipeline.audit.labels.flags import empty, estimated_share
+from secondlook.pipeline.audit.share.share import LEAST, Answers, Share
+from secondlook.pipeline.audit.share.share import share as estimate
+from secondlook.pipeline.audit.share.share import shares as by_group
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
-from secondlook.pipeline.audit.evidence import KINDS, combine
+from secondlook.pipeline.audit.labels.evidence import KINDS, combine
 from secondlook.pipeline.core.schemas import TABLES
 
 if TYPE_CHECKING:

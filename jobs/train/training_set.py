@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.pipeline.audit.duplicates import near_duplicates
+from secondlook.pipeline.audit.copies.duplicates import near_duplicates
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError

@@ -144,7 +144,7 @@ TABLES: dict[str, Table] = {
             fold=INT,
         ),
         # What speaks against the label (a class's name) that a content had when the model was fitted, kind by kind as
-        # pipeline.audit.evidence.KINDS names them, and all of it as `p_error`: 0..1, 0.5 undecided, null not there.
+        # pipeline.audit.labels.evidence.KINDS names them, and all of it as `p_error`: 0..1, 0.5 undecided, null not there.
         # It holds only while the content still has this label.
         _table(
             "evidence",
@@ -187,7 +187,7 @@ TABLES: dict[str, Table] = {
         ),
         # What an audit drew, in rows of one `seq` a draw: `given` and `score` as they were in the version `drawn_from`;
         # `inclusion` is the probability that the sample was drawn by this draw or an earlier one of the audit. `design`
-        # (JSON) is the draw's own: pipeline.audit.sampling.Design.
+        # (JSON) is the draw's own: pipeline.audit.share.sampling.Design.
         _table(
             "audit_samples",
             "audit sample_id",

@@ -75,7 +75,7 @@ class Ensemble:
 class CrossFit:
     """What cross-fitting gives: probs (N, K) out of sample for every picture with a fold (other rows are 0), averaged
     over rounds; each head's own in the last round; the labels (N,) that this round learned from; all heads. `evidence`:
-    by the names of pipeline.audit.evidence.KINDS, scores (N,) that the label is wrong, nan without one."""
+    by the names of pipeline.audit.labels.evidence.KINDS, scores (N,) that the label is wrong, nan without one."""
 
     probs: Reals
     views: Mapping[str, Reals]

@@ -19,7 +19,10 @@ from secondlook.pipeline.core.errors import UserError
             r"unknown \[ingest\] store 'cpy', did you mean 'copy'\? Choose from: copy, reference",
         ),
         ({"lint": {"blur": float("nan")}}, r"\[lint\] blur takes from 0 up, got nan"),
-        ({"lint": {"mislabel_margin": "atuo"}}, r"mislabel_margin 'atuo', did you mean 'auto'\? Choose from: a number, auto"),
+        (
+            {"lint": {"mislabel_margin": "atuo"}},
+            r"mislabel_margin 'atuo', did you mean 'auto'\? Choose from: a number, auto",
+        ),
         ({"lint": {"mislabel_margin": 1.5}}, r"\[lint\] mislabel_margin takes from -1 to 1, got 1.5"),
         ({"lint": {"mislabel_margin": True}}, r"\[lint\] mislabel_margin takes a float, got True"),
         ({"trian": {}}, r"unknown section 'trian', did you mean 'train'\?"),

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from secondlook.jobs import cli
 from secondlook.jobs.label_issues import issues_csv, label_issues, probability_files
 from secondlook.jobs.label_issues.label_column import class_list, read_labels
-from secondlook.pipeline.audit.mislabels import label_errors
+from secondlook.pipeline.audit.labels.mislabels import label_errors
 
 PROBS = np.array([[0.75, 0.25, 0.0], [0.25, 0.5, 0.25], [0.0, 0.125, 0.875], [0.5, 0.5, 0.0]], np.float32)
 LABELS = ["cat", "cat", "", "dog"]

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from secondlook.jobs.label_issues import confusions, label_issues, probability_files, topk_arrays
 from secondlook.jobs.label_issues.confusions import Confusions
-from secondlook.pipeline.audit.mislabels import label_errors, label_errors_topk
+from secondlook.pipeline.audit.labels.mislabels import label_errors, label_errors_topk
 from tests.jobs.test_label_issues import call, labels_file, mistake, probs_file, written
 
 CLASSES = "cat,dog,owl"

@@ -15,10 +15,10 @@ from secondlook.jobs.lint import labels, on_driver, on_spark
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.lint.on_spark import SparkTables
 from secondlook.jobs.lint.scores import scores
-from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
-from secondlook.pipeline.audit.doubts import tallied
-from secondlook.pipeline.audit.evidence import KINDS, combine
-from secondlook.pipeline.audit.flags import Tally, empty
+from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
+from secondlook.pipeline.audit.labels.doubts import tallied
+from secondlook.pipeline.audit.labels.evidence import KINDS, combine
+from secondlook.pipeline.audit.labels.flags import Tally, empty
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id

@@ -303,7 +303,7 @@ def test_a_real_class_that_was_split_at_random_is_found_and_its_real_neighbor_is
 
     import torch
 
-    from secondlook.pipeline.audit.two_names import Seen, rivals, seen, two_names
+    from secondlook.pipeline.audit.classes.two_names import Seen, rivals, seen, two_names
     from secondlook.pipeline.core.decode import Limits
     from secondlook.pipeline.core.seeds import generator
     from secondlook.pipeline.learn import backbones, ensemble, heads

@@ -14,7 +14,7 @@ from PIL import Image
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
-from secondlook.pipeline.audit import neighbors
+from secondlook.pipeline.audit.embedding import neighbors
 from secondlook.pipeline.core.config import LintSettings, Settings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.identity import content_id

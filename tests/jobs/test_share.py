@@ -16,7 +16,7 @@ from secondlook.jobs.lint import lint
 from secondlook.jobs.review import commit, review
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
-from secondlook.pipeline.audit.calibrated import Calibrator, NotYet
+from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id

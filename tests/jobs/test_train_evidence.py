@@ -10,7 +10,7 @@ import pytest
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import evidence, train
-from secondlook.pipeline.audit.evidence import KINDS, combine
+from secondlook.pipeline.audit.labels.evidence import KINDS, combine
 from tests.jobs.test_train import SMALL, Fill, backbone, frozen, pictures
 
 __all__ = ["backbone"]

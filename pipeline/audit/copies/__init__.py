@@ -1,0 +1,1 @@
+"""Which pictures look the same, and what that says of samples."""

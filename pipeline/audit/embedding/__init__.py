@@ -1,0 +1,1 @@
+"""Where pictures lie in an embedding: who is near, and who is far from all."""

@@ -1,0 +1,1 @@
+"""What the given labels are doubted by: probabilities, evidence, people's answers."""
