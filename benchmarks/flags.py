@@ -24,9 +24,10 @@ from flag_cases import CIFAR, Case, Sources, Spec, make, specs
 from flags_page import page
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.audit.labels.compare import compare
+from secondlook.pipeline.audit.labels.compare import Compared, compare
+from secondlook.pipeline.audit.labels.doubts import Judged, scored
+from secondlook.pipeline.audit.labels.evidence import KINDS, combine
 from secondlook.pipeline.audit.labels.flags import chosen_margin, estimated_share, tally
-from secondlook.pipeline.audit.labels.mislabels import label_errors
 from secondlook.pipeline.audit.labels.scores import best_f1
 from secondlook.pipeline.core.seeds import generator
 
@@ -55,8 +56,24 @@ def published(data: Path, people: str) -> Case:
     return Case(given, clean, np.load(data / "cifar10n-probs" / f"{people}-resnet18.npy"))
 
 
-def measured(case: Case) -> dict[str, Any] | None:
-    """F1 of each way to flag, the best in hindsight, and the estimates of the share; None where too little is wrong."""
+def with_evidence(file: Path) -> tuple[Case, Compared]:
+    """A case that benchmarks/evidence.py kept: what the model's own kinds of evidence say together, as lint compares it."""
+    kept = np.load(file)
+    case = Case(kept["given"], kept["clean"], kept["probs"])
+    p_error = combine({kind: kept[kind] for kind in KINDS if kind in kept.files and kind != "others"})
+    n, k = case.probs.shape
+    names, nothing = [str(number) for number in range(k)], [""] * n
+    classes = np.broadcast_to(np.arange(k, dtype=np.int32), (n, k))
+    given = case.given.astype(np.int64)
+    judged = Judged(nothing, nothing, nothing, given, classes, case.probs, names, p_error.astype(np.float64))
+    return case, scored(judged).by_all
+
+
+def measured(case: Case, judged: Compared | None = None) -> dict[str, Any] | None:
+    """F1 of each way to flag, the best in hindsight, and the estimates of the share; None where too little is wrong.
+
+    `judged` is what secondlook compares where it knows more than the probabilities.
+    """
     from cleanlab.count import num_label_issues
     from cleanlab.filter import find_label_issues
     from sklearn.metrics import average_precision_score
@@ -65,19 +82,19 @@ def measured(case: Case) -> dict[str, Any] | None:
     wrong = given != clean
     if wrong.sum() < FEWEST_WRONG:
         return None
-    compared, k = compare(given, probs), probs.shape[1]
+    plain, k = compare(given, probs), probs.shape[1]
+    compared = judged or plain
     sums = tally(compared, k)
     started = time.perf_counter()
     choice = chosen_margin(sums)
     seconds = time.perf_counter() - started
-    found = label_errors(given, probs, choice.margin)
-    difference = compared.p_other - compared.p_given
+    difference = plain.p_other - plain.p_given
     warnings.simplefilter("ignore")  # cleanlab's, one a class that has few labels
     flags = {
-        "secondlook": found.flagged,
+        "secondlook": compared.ahead > np.float32(choice.margin),
         "margin_0.30": compared.ahead > 0.30,
         "difference_0.10": difference > 0.10,
-        "disagrees": compared.ahead > 0,
+        "disagrees": plain.ahead > 0,
         "cleanlab": find_label_issues(given, probs, n_jobs=1),
         "cleanlab_confident_learning": find_label_issues(given, probs, n_jobs=1, filter_by="confident_learning"),
     }
@@ -85,7 +102,7 @@ def measured(case: Case) -> dict[str, Any] | None:
         "n": len(given),
         "k": k,
         "wrong": float(wrong.mean()),
-        "differ": float((compared.ahead > 0).mean()),
+        "differ": float((plain.ahead > 0).mean()),
         "best": best_f1(compared.ahead, wrong).f1,
         "best_of_difference": best_f1(difference, wrong).f1,
         "margin": choice.margin,
@@ -95,7 +112,7 @@ def measured(case: Case) -> dict[str, Any] | None:
         "ap": {
             "odds": float(average_precision_score(wrong, compared.ahead)),
             "difference": float(average_precision_score(wrong, difference)),
-            "self_confidence": float(average_precision_score(wrong, -compared.p_given)),
+            "self_confidence": float(average_precision_score(wrong, -plain.p_given)),
         },
     }
 
@@ -115,8 +132,14 @@ def _sources(data: Path, features: Path) -> Sources:
     return SOURCES.setdefault(features, Sources(data, features))
 
 
-def run(data: Path, features: Path, counts: tuple[int, int], workers: int) -> Iterator[dict[str, Any]]:
+def run(
+    data: Path, features: Path, evidence: Path | None, counts: tuple[int, int], workers: int
+) -> Iterator[dict[str, Any]]:
     """All cases, each as a row."""
+    for file in sorted(evidence.glob("*.npz")) if evidence else []:
+        row = measured(*with_evidence(file))
+        if row is not None:
+            yield {"part": "evidence", "name": file.stem, "noise": file.stem, "source": "cifar"} | row
     for people in ("aggre", "worse"):
         row = measured(published(data, people))
         assert row is not None
@@ -178,12 +201,13 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
     parser.add_argument("--features", type=Path, required=True)
+    parser.add_argument("--evidence", type=Path, help="what `benchmarks/evidence.py --keep` wrote")
     parser.add_argument("--cases", type=int, nargs=2, default=CASES, help="how many to choose on, to report on")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     started = time.perf_counter()
-    rows = list(run(arguments.data, arguments.features, tuple(arguments.cases), arguments.workers))
+    rows = list(run(arguments.data, arguments.features, arguments.evidence, tuple(arguments.cases), arguments.workers))
     rows.sort(key=lambda row: (row["part"], row["name"]))
     result = {
         "claim": "flags",

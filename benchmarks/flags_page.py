@@ -40,7 +40,7 @@ F1 in percent; *share*: of wrong labels, true and as estimated without any audit
 |---|---|---|---|---|---|---|---|---|
 {chr(10).join(_row(case) for case in result["cases"] if case["part"] == "public")}
 
-## What the odds rank
+{_evidence(result["cases"])}## What the odds rank
 
 Mean average precision over the cases of a group.
 
@@ -117,3 +117,21 @@ def _case(case: dict[str, Any]) -> str:
         f"| `{case['name']}` | {case['k']} | {case['wrong']:.1%} | {case['share']['secondlook']:.1%} | {case['differ']:.1%} "
         f"| {case['best']:.3f} | {f1:.3f} | {1 - f1 / case['best']:.3f} |"
     )
+
+
+def _evidence(cases: list[dict[str, Any]]) -> str:
+    """The table of cases in which secondlook knows more than probabilities."""
+    rows = [_row(case) for case in cases if case["part"] == "evidence"]
+    if not rows:
+        return ""
+    head = "| labels | wrong | cleanlab default | given ≠ predicted | rule before | secondlook | best in hindsight | cleanlab's share | secondlook's share |"
+    return f"""### With evidence beside the probabilities
+
+The loop's own ensemble on MobileNetV2 features ([evidence](evidence.md)): the others see its averaged, calibrated probabilities;
+secondlook flags what its kinds of evidence say together, and the best is that of any threshold on this score.
+
+{head}
+|---|---|---|---|---|---|---|---|---|
+{chr(10).join(rows)}
+
+"""
