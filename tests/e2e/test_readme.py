@@ -63,7 +63,7 @@ def _answer(home: Path) -> None:
 
 
 @pytest.mark.usefixtures("spark")
-def test_the_ten_lines_work_as_they_stand(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_lines_work_as_they_stand(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lines = commands()
     assert [words[0] for words in lines] == [
         "ingest",
@@ -75,6 +75,8 @@ def test_the_ten_lines_work_as_they_stand(home: Path, capsys: pytest.CaptureFixt
         "commit",
         "diff",
         "export",
+        "review",
+        "share",
     ]
     for words in lines:
         if words[:2] == ["review", "pull"]:
@@ -85,6 +87,8 @@ def test_the_ten_lines_work_as_they_stand(home: Path, capsys: pytest.CaptureFixt
         assert "Traceback" not in printed.err
         if words[0] == "diff":
             assert "7" in printed.out
+        if words[0] == "share":
+            assert "estimate" in printed.out  # nobody has answered the audit yet
     assert (home / "report.html").stat().st_size > 20_000
     sevens = [path for path in (home / "clean").rglob("*") if path.is_file() and path.parent.name == "7"]
     assert len(sevens) >= 30

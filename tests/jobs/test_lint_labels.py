@@ -91,7 +91,7 @@ class ShuffledHere(LocalTables):
 def said(carrier: Any, lake: Lake, settings: LintSettings = SETTINGS) -> tuple[list[Any], Any]:
     """Findings in an order that doesn't depend on the carrier, and the notes."""
     model = dataset.newest_model(lake, lake.at())
-    found, notes, _ = labels.audit(carrier, model, settings, NONE_YET)
+    found, notes, _ = labels.audit(carrier, model, (), settings, NONE_YET)
     return found.sort_by([("rule", "ascending"), ("subject", "ascending")]).to_pylist(), notes
 
 
@@ -163,10 +163,10 @@ def test_the_finding_says_which_evidence_spoke_and_only_while_the_label_stands(
 def test_p_error_is_a_score_until_there_are_enough_answers_and_all_say_so(judged_lake: Lake) -> None:
     model = dataset.newest_model(judged_lake, judged_lake.at())
     here = LocalTables(judged_lake, judged_lake.at())
-    scores, notes, _ = labels.audit(here, model, SETTINGS, NotYet(40))
+    scores, notes, _ = labels.audit(here, model, (), SETTINGS, NotYet(40))
     assert "p_error is a score: fewer than 100 audit answers (40)" in notes["SL101"]
     curve = Calibrator(1.0, -1.0, 250, 60)
-    probabilities, notes, _ = labels.audit(here, model, SETTINGS, curve)
+    probabilities, notes, _ = labels.audit(here, model, (), SETTINGS, curve)
     assert "p_error is a probability, calibrated on 250 audit answers" in notes["SL101"]
     before, after = ([row for row in found.to_pylist() if row["rule"] == "SL101"] for found in (scores, probabilities))
     assert [row["subject"] for row in before] == [row["subject"] for row in after]  # what is flagged is the same
