@@ -145,7 +145,7 @@ def audit_lake(folder: Path, engine: str) -> dict[str, Any]:
     spark = session(SparkSettings()) if engine == "spark" else None
     carrier: Any = SparkTables(lake, version, spark) if spark is not None else LocalTables(lake, version)
     ready = time.perf_counter()
-    found, notes, _ = labels.audit(carrier, dataset.newest_model(lake, version), LintSettings(), NotYet(0))
+    found, notes, _ = labels.audit(carrier, dataset.newest_model(lake, version), (), LintSettings(), NotYet(0))
     done = time.perf_counter()
     flagged = sorted(row for row, rule in zip(found["key"].to_pylist(), found["rule"].to_pylist(), strict=True) if rule == "SL101")  # fmt: skip
     told = {

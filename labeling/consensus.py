@@ -19,7 +19,7 @@ SETTLED = 1e-7
 MODEL_TRUST = 0.9  # the model's voice is mixed with the uniform one by this, so that it never rules a class out
 
 REASONS = {
-    "unsure": "nobody named a class",
+    "unsure": "most can't tell, or nobody named a class",
     "none of these": "most say that it is none of the classes",
     "bad picture": "most say that the picture is bad",
     "disagreement": "the answers differ and none is probable enough",
@@ -124,7 +124,7 @@ def decide(
 
     `classes`: all classes that a vote may name. `model_probs`: for each vote the model's probability of the class that it
     names (any number where it names none). Who says that no class fits, or that the picture is bad, is not outvoted by
-    probabilities: where they are at least as many as those who name a class, there is no decision.
+    probabilities: where they are at least as many as those who name a class, there is no decision; nor where more are unsure than name one.
     """
     n = max((vote.item for vote in votes), default=-1) + 1
     by_item: list[list[Vote]] = [[] for _ in range(n)]
@@ -165,7 +165,7 @@ def _of_item(votes: Sequence[Vote], fit: _Fit | None, min_probability: float) ->
     for answer in ("bad picture", "none of these"):
         if counts[answer] and counts[answer] >= counts["label"]:
             return Undecided(answer)
-    if fit is None:
+    if fit is None or counts["unsure"] > counts["label"]:
         return Undecided("unsure")
     label, probability = min(fit.probs.items(), key=lambda pair: (-pair[1], pair[0]))
     if probability < min_probability or list(fit.probs.values()).count(probability) > 1:

@@ -325,7 +325,7 @@ def revert(
         return
     if reason is not None or author is not None:
         raise UserError(
-            "--reason and --author are kept with changes of classes only, such as classes-12; leave them out"
+            f"there is no change of classes {batch}, and --reason and --author are kept with such changes only, such as classes-12"
         )
     summary = run_revert(opened, batch)
 

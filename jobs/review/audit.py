@@ -126,9 +126,8 @@ def _drawn(lake: Lake, version: Version, settings: Settings, found: Audit | None
     total = united(before, drawn.design.inclusion(population.score))
     rows = [_row(name, population, row, total[row], version.id, drawn.design) for row in drawn.rows.tolist()]
     rows += _grown(lake, version, held, population, total)
-    return _Draw(
-        name, rows, _askable(lake, version, settings, population, drawn.rows.tolist()), _how(drawn.design, known)
-    )
+    asked = _askable(lake, version, settings, held, population, drawn.rows.tolist())
+    return _Draw(name, rows, asked, _how(drawn.design, known))
 
 
 def _continued(lake: Lake, version: Version, found: Audit | None) -> Audit | None:
@@ -173,9 +172,11 @@ def _grown(
     return [row | {"inclusion": float(total[at])} for row, at in zip(rows, places, strict=True)]
 
 
-def _askable(lake: Lake, version: Version, settings: Settings, population: Frame, rows: Sequence[int]) -> list[str]:
-    """The drawn samples that people must look at: of equal pictures one, and none that an earlier audit settled."""
-    voices, chosen = voices_by_content(lake, version), experts_of(settings)
+def _askable(
+    lake: Lake, version: Version, settings: Settings, held: Audit | None, population: Frame, rows: Sequence[int]
+) -> list[str]:
+    """The drawn samples that people must look at: of equal pictures one, and none that this audit has settled."""
+    voices, chosen = voices_by_content(lake, version, held.began) if held else {}, experts_of(settings)
     asked: dict[str, str] = {}
     for row in rows:
         content = population.content_id[row].as_py()

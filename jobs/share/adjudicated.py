@@ -43,10 +43,11 @@ class Drawn(NamedTuple):
 class Audit:
     """The newest audit of a version. `drawn_from`: the version whose labels it measures; `designs`: of its draws, in order.
 
-    `versions`: what each draw read, as its scores may be of a newer model.
+    `versions`: what each draw read, as its scores may be of a newer model. `began`: the number of its first batch.
     """
 
     name: str
+    began: int
     drawn_from: int
     versions: Sequence[int]
     designs: Sequence[Design]
@@ -67,7 +68,8 @@ def experts(settings: Settings) -> list[str]:
 def audit(lake: Lake, version: Version, settings: Settings) -> Audit | None:
     """The audit that was begun last, at this version; None where none was.
 
-    Answers to any audit's batch count for a picture, whichever sample of it and whichever audit they were asked for.
+    Answers to its own batches count for a picture, whichever sample of it they were asked for. Those to an earlier audit do
+    not: what it settled was committed since, mostly, and is right more often than what nobody has looked at.
     """
     rows = lake.latest("audit_samples", version)
     if not rows.num_rows:
@@ -76,7 +78,8 @@ def audit(lake: Lake, version: Version, settings: Settings) -> Audit | None:
     rows = rows.filter(pc.equal(rows["audit"], name))
     classes = class_lists.read(lake, version)
     given = classes.read(rows["given"], rows["drawn_from"])  # as its class is called today; null where that is gone
-    voices = voices_by_content(lake, version)
+    began = min(number(batch) for batch in pc.unique(rows["batch"]).to_pylist())
+    voices = voices_by_content(lake, version, began)
     content = _contents(lake, version, rows["sample_id"])
     chosen = experts(settings)
     drawn = [
@@ -87,6 +90,7 @@ def audit(lake: Lake, version: Version, settings: Settings) -> Audit | None:
     draws = sorted({(row["drawn_from"], row["design"]) for row in rows.select(["drawn_from", "design"]).to_pylist()})
     return Audit(
         name,
+        began,
         max(read for read, _ in draws),
         [read for read, _ in draws],
         [Design.from_json(json.loads(design)) for _, design in draws],
@@ -94,9 +98,9 @@ def audit(lake: Lake, version: Version, settings: Settings) -> Audit | None:
     )
 
 
-def number(audit_name: str) -> int:
-    """The place of an audit among the audits of a lake."""
-    return int(audit_name.rsplit("-", 1)[-1])
+def number(name: str) -> int:
+    """The place of an audit, or a batch, among those of a lake."""
+    return int(name.rsplit("-", 1)[-1])
 
 
 def _drawn(
@@ -117,11 +121,12 @@ def _drawn(
     )
 
 
-def voices_by_content(lake: Lake, version: Version) -> dict[str, list[Voice]]:
-    """For each picture that an audit asked for, the newest answer of each person to an audit's batch."""
+def voices_by_content(lake: Lake, version: Version, began: int) -> dict[str, list[Voice]]:
+    """For each picture that an audit asked for, the newest answer of each person to its batches: those from `began` on."""
     asked = lake.latest("batches", version, ["batch", "sample_id", "strategy"])
     asked = asked.filter(pc.equal(asked["strategy"], STRATEGY))
-    tasks = set(zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True))
+    both = zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True)
+    tasks = {(batch, sample_id) for batch, sample_id in both if number(batch) >= began}
     if not tasks:
         return {}
     given = answers(lake, version)

@@ -7,6 +7,7 @@ from secondlook.pipeline.report.facts import Facts
 
 MOST_STEPS = 5
 LABEL_RULE, CONTRADICTION_RULE, LEAK_RULE, COPY_RULE, SMALL_CLASS_RULE = "SL101", "SL103", "SL203", "SL201", "SL503"
+NAME_RULE, TWO_NAMES_RULE = "SL501", "SL502"
 
 
 @dataclass(frozen=True)
@@ -78,14 +79,22 @@ def _ground(facts: Facts) -> Iterator[Step]:
     leaks = count_of(facts, LEAK_RULE)
     if leaks:
         yield Step(
-            f"Keep {many(leaks, 'leaked picture')} out of your test figures",
+            f"Part {many(leaks, 'picture')} that lie on both sides of a split",
             "The same picture, or nearly, is in more than one split, so a model is tested on what it was taught.",
-            f"secondlook lint --select {LEAK_RULE}",
+            f"secondlook export clean/ --drop {LEAK_RULE}",
             LEAK_RULE,
         )
 
 
 def _labels(facts: Facts) -> Iterator[Step]:
+    waiting = count_of(facts, NAME_RULE)
+    if waiting:
+        yield Step(
+            f"Sign off or rename {many(waiting, 'class', 'classes')} with a name that may offend",
+            "Until a person has, training, review and export leave its pictures out.",
+            "secondlook classes list",
+            NAME_RULE,
+        )
     if facts.counts.labeled and facts.model is None:
         yield Step(
             "Train the generalist",
@@ -118,6 +127,14 @@ def _labels(facts: Facts) -> Iterator[Step]:
 
 
 def _upkeep(facts: Facts) -> Iterator[Step]:
+    doubles = count_of(facts, TWO_NAMES_RULE)
+    if doubles:
+        yield Step(
+            f"Say whether {many(doubles, 'pair')} of classes {'is' if doubles == 1 else 'are'} one thing",
+            "Two names for one thing split its pictures, and every model is wrong on half of them.",
+            "secondlook classes merge ONE OTHER --reason …",
+            TWO_NAMES_RULE,
+        )
     if facts.findings is not None and (facts.findings.stale or (facts.model is not None and facts.model.stale)):
         yield Step(
             "Train and lint again",

@@ -1,5 +1,8 @@
 """Whether two pictures are the same one: shifted, zoomed, recolored and mirrored copies are, similar scenes are not."""
 
+from collections.abc import Callable
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -25,7 +28,7 @@ def compared(one: Thumbnails, other: Thumbnails) -> tuple[float, bool]:
     return float(found.match[0]), bool(found.mirrored[0])
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Any], Any]] = {
     "nothing": lambda p: p,
     "resized": lambda p: cv2.resize(p, (61, 55), interpolation=cv2.INTER_AREA),
     "shifted": lambda p: np.roll(p, (6, -6), axis=(0, 1)),

@@ -431,7 +431,7 @@ def test_a_reason_and_an_author_are_asked_for(lake: Lake, fill: Fill, call: Call
     assert "--author takes the name" in call("classes", "retire", "cat", "--reason", "x", "--author", "")[2]
     assert call("classes", "retire", "cat", "--reason", "x", "--json")[0] == 0
     assert class_lists.read(lake, lake.at()).events[-1].actor
-    assert "are kept with changes of classes only" in call("revert", "batch-1", "--reason", "x")[2]
+    assert "there is no change of classes batch-1" in call("revert", "batch-1", "--reason", "x")[2]
 
 
 def test_hostile_names_are_shown_harmlessly(lake: Lake, fill: Fill, call: Call) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import cv2
@@ -30,13 +30,13 @@ def scene(seed: int, px: int = 64) -> Pixels:
     return (255 * np.clip(0.7 * rough + 0.3 * fine, 0, 1)).astype(np.uint8)
 
 
-def png(pixels: Pixels) -> bytes:
+def png(pixels: npt.NDArray[Any]) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(stream, "PNG")
     return stream.getvalue()
 
 
-def put(lake: Lake, vectors: dict[bytes, list[float] | npt.NDArray[np.float32]] | None, pictures: list[bytes]) -> None:
+def put(lake: Lake, vectors: Mapping[bytes, Any] | None, pictures: list[bytes]) -> None:
     """Fingerprints of the pictures and, with vectors, a model with these embeddings."""
     attempt = lake.attempt("prints", {"n": len(pictures)})
     prints = [fingerprint(data, Limits()) for data in dict.fromkeys(pictures)]

@@ -23,7 +23,7 @@ LABELS = Rule(
     "By `margin`.",
     "Look.",
     "A & B 2021",
-    ("mislabel_margin",),
+    thresholds=("mislabel_margin",),
 )
 COPIES = Rule("SL201", "exact duplicate", "The same bytes.", "They weigh.", "By hash.", "Drop.", "ours")
 
