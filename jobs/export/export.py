@@ -207,6 +207,7 @@ def _patch(lake: Lake, version: Version, samples: pa.Table) -> Iterator[dict[str
     ingested = history.holding(given.filter(pc.equal(given["source"], "ingest")))
     changed = history.diff(ingested, events)
     at = pc.index_in(samples["sample_id"], value_set=changed["sample_id"].combine_chunks())
+    changed = changed.set_column(changed.column_names.index("old"), "old", classes.masks(changed["old"]))
     rows = {row["sample_id"]: row for row in changed.to_pylist()}
     for row in samples.filter(pc.is_valid(at)).select(["sample_id", "key"]).to_pylist():
         what = rows[row["sample_id"]]

@@ -341,6 +341,8 @@ def lint(
         sys.stdout.writelines(FORMATS[form](found))
     elif format or not as_json:
         findings_text.show(found, limit=limit)
+        for line in share.told_share(found.summary["wrong_labels"]):
+            say(line)
     finish(found.summary, as_json=as_json)
     return 0 if found.summary["clean"] else 1
 

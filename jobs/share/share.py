@@ -201,13 +201,8 @@ def share(
 
 def told(summary: Mapping[str, Any]) -> list[str]:
     """The summary in lines."""
-    lines = []
-    if summary["called"] == MODEL:
-        lines.append(
-            f"{MODEL}: {summary['value']:.1%} of the labels are wrong; nobody has checked it, so it has no interval"
-        )
-    elif summary["called"]:
-        lines.append(f"{summary['called']}: {_figure(summary)}, from {summary['answers']:,} answers")
+    lines = told_share(summary)
+    if summary["called"] not in {None, MODEL}:
         lines.append(f"  of {_many(summary)} as of version {summary['audit']['drawn_from']}; {summary['method']}")
         lines += [f"  {one['class']}: {_figure(one)}, {one['answers']} answers" for one in summary["classes"]]
         if summary["classes"] and summary["pooled"]:
@@ -218,6 +213,17 @@ def told(summary: Mapping[str, Any]) -> list[str]:
         if state["changed_since"]:
             lines.append(_since(summary))
     return [*lines, told_p_error(summary)]
+
+
+def told_share(summary: Mapping[str, Any]) -> list[str]:
+    """What `run` and `brief` say of the share, in a line, or in none where nothing is known."""
+    if summary["called"] == MODEL:
+        return [
+            f"{MODEL}: {summary['value']:.1%} of the labels are wrong; nobody has checked it, so it has no interval"
+        ]
+    if summary["called"] is None:
+        return []
+    return [f"{summary['called']}: {_figure(summary)}, from {summary['answers']:,} answers"]
 
 
 def told_progress(state: Mapping[str, Any]) -> list[str]:

@@ -199,6 +199,13 @@ def test_export_leaves_it_out_until_the_sign_off(rude: Lake, tmp_path: Path) -> 
     assert (summary["rows"], summary["quarantined"]) == (14, {"classes": 0, "pictures": 0})
 
 
+def test_a_patch_does_not_print_the_name_that_a_class_was_freed_of(rude: Lake, tmp_path: Path) -> None:
+    do(rude, RENAMED, "#2", "rooster")
+    export.run(rude, str(tmp_path / "patch.csv"), format="csv-patch")
+    rows = table(tmp_path / "patch.csv")
+    assert {(row["old_label"], row["label"]) for row in rows} == {("c*** (class 2)", "rooster")}
+
+
 def test_a_sign_off_lifts_it_and_its_revert_brings_it_back(rude: Lake, call: Call) -> None:
     status, [line], errors = call("classes", "sign-off", "#2", "--reason", "the bird", "--author", "ann")
     assert (status, line) == (0, "cock: signed off (classes-3)"[: len(line)])

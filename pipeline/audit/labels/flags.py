@@ -20,6 +20,7 @@ from secondlook.pipeline.audit.labels.compare import Compared, Floats, Ints, com
 
 MARGIN = 0.30  # where there are too few labels to choose by; p_error above 0.65
 FEWEST = 100  # labels
+CHANCE = 1.3  # of K labels, so many or fewer agree with the model's best class: then it knows nothing of them
 STEP = 0.1  # of log odds, natural
 TOP = 14.0  # log odds from which labels are in one bin; NOTHING in compare.py lets none go higher
 LOG_ODDS = np.round(np.arange(-TOP, TOP + STEP / 2, STEP), 1)
@@ -114,11 +115,11 @@ def chosen_margin(sums: Tally) -> Choice:
         return Choice(MARGIN, f"the default of {MARGIN:.2f}, as the model agrees with every label")
     odds, power, share = solved
     margin = round(float(np.tanh(odds / power / 2)), 6)
-    return Choice(
-        margin,
-        f"chosen without truth from {sums.n:,} labels: {_differing(sums) / sums.n:.1%} differ from the model's best class,"
-        f" and about {share:.1%} look wrong",
-    )
+    differing = _differing(sums) / sums.n
+    basis = f"chosen without truth from {sums.n:,} labels: {differing:.1%} differ from the model's best class"
+    if 1 - differing <= CHANCE / sums.n_classes:
+        return Choice(margin, f"{basis}, as by chance: are labels and probabilities in the same order?")
+    return Choice(margin, f"{basis}, and about {share:.1%} look wrong")
 
 
 def estimated_share(sums: Tally) -> float:

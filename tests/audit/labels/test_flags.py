@@ -209,3 +209,13 @@ def test_on_published_probabilities_of_real_mistakes(shared_data: Any, people: s
     flagged = compared.ahead > np.float32(chosen_margin(sums).margin)
     assert f1(flagged, bad) > 0.96 * best_f1(compared.ahead, bad).f1
     assert estimated_share(sums) == pytest.approx(bad.mean(), abs=0.02)
+
+
+def test_rows_in_another_order_are_noticed() -> None:
+    rng = np.random.default_rng(3)
+    given = rng.integers(0, 4, 400)
+    probs = np.full((400, 4), 0.1)
+    probs[np.arange(400), given] = 0.7
+    assert "same order" in flags.chosen_margin(flags.tally_dense(rng.permutation(given), probs)).basis
+    few_wrong = np.where(np.arange(400) < 40, (given + 1) % 4, given)
+    assert "look wrong" in flags.chosen_margin(flags.tally_dense(few_wrong, probs)).basis
