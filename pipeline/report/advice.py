@@ -81,7 +81,7 @@ def _ground(facts: Facts) -> Iterator[Step]:
         yield Step(
             f"Part {many(leaks, 'picture')} that lie on both sides of a split",
             "The same picture, or nearly, is in more than one split, so a model is tested on what it was taught.",
-            f"secondlook export clean/ --drop {LEAK_RULE}",
+            f"secondlook export clean/ --format folders --drop {LEAK_RULE}",
             LEAK_RULE,
         )
 
