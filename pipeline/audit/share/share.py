@@ -151,7 +151,7 @@ def _estimate(x: Floats, answers: Answers, expected: Curve | None, confidence: f
     interval = _not_rejected(x, line, open_part, fitted, value, mixed, _quantile(confidence, behind + TRUST))
     if wrong.sum() < FEW:
         effective = 1 / float(np.square(weight).sum())
-        plain = wilson(float(weight @ wrong) * effective, effective, confidence)
+        plain = wilson(min(float(weight @ wrong), 1.0) * effective, effective, confidence)  # weights sum to 1, almost
         interval = Interval(min(interval.low, plain.low), interval.high)
     return Share(value, interval, len(mine), float(wrong.sum()), len(x))
 
