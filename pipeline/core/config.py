@@ -178,7 +178,7 @@ class LintSettings(Checked):
         high=64,
     )
     near_match: float = setting(
-        0.68,
+        0.67,
         "SL202, SL203: … and their pixels match at least this far where both are laid over one another; more, the more bits differ",
         low=0.0,
         high=0.99,
