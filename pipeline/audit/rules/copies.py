@@ -45,7 +45,7 @@ RULES = (
         ),
         limits=(
             "On CIFAR-10, 32 px: of the listed leaks 96 % of the near-duplicates and 90 % of all are found; of 100 "
-            "reported pairs 81 were copies to an eye that in doubt said no. Most others are two silhouettes alike before "
+            "reported pairs 82 were copies to an eye that in doubt said no. Most others are two silhouettes alike before "
             "a plain sky, or one car or plane photographed twice. Among 5,000 faces of different people, cropped alike, "
             "25 pairs match. Hashes alone, as before the first training, find a third of the leaks. Not seen: copies that "
             "are turned or upside down, cropped to less than half, or under a caption that covers an eighth; pictures that "
