@@ -229,3 +229,13 @@ def posterior_of(items: list[dict[str, str]], name: str) -> float:
     value = float(result.probs[mine][0])
     assert math.isfinite(value)
     return value
+
+
+def test_where_more_are_unsure_than_name_a_class_there_is_no_decision() -> None:
+    unsure = [Vote(0, "ann", None, "unsure"), Vote(0, "cleo", None, "unsure")]
+    named = [Vote(0, "bob", "cat"), Vote(0, "dan", "cat")]
+    [left] = decide([*unsure, named[0]], ["cat", "dog"], min_probability=0.6)
+    assert isinstance(left, Undecided)
+    assert left.reason == "unsure"
+    [level] = decide([*unsure, *named], ["cat", "dog"], min_probability=0.6)
+    assert isinstance(level, Decision)
