@@ -50,7 +50,7 @@ def run(folder: Path, seed: int) -> dict[str, Any]:
     from secondlook.jobs.lint import lint
     from secondlook.jobs.machine.spark import session
     from secondlook.jobs.report import report
-    from secondlook.jobs.review import commit, review
+    from secondlook.jobs.review import answers_file, batches, commit
     from secondlook.jobs.sources import Source
     from secondlook.jobs.train import train
 
@@ -75,8 +75,8 @@ def run(folder: Path, seed: int) -> dict[str, Any]:
     lint.run(lake, settings)
     found = _found(lake, planted)
     _step("review", "a batch for people; here the truth answers, with slips")
-    pushed = review.run_push(lake, settings, budget=BUDGET, seed=seed)
-    review.run_pull(lake, settings, _answers(lake, planted, folder / "answers.csv", pushed["batch"], seed))
+    pushed = batches.run_push(lake, settings, budget=BUDGET, seed=seed)
+    answers_file.run_pull(lake, settings, _answers(lake, planted, folder / "answers.csv", pushed["batch"], seed))
     _step("commit", "answers become decisions")
     decided = commit.run(lake, settings)
     _step("train", "again, with the corrected labels")

@@ -20,11 +20,11 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Attempt, Lake, Version
-from secondlook.jobs.review import push, queue
+from secondlook.jobs.review import batches, queue
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
-from secondlook.labeling import acquire
+from secondlook.labeling.acquire import batch as acquire
 from secondlook.labeling.class_changes import check, check_undo, cleaned, find, told
 from secondlook.labeling.class_list import (
     MERGED,
@@ -152,7 +152,7 @@ def _commit(
     if not tasks:
         return summary | {"version": attempt.commit(summary).id}
     attempt.append("batches", rows_of("batches", tasks))
-    with push.queue_files(lake, version, tasks, to, pictures, show_guess=False):
+    with batches.queue_files(lake, version, tasks, to, pictures, show_guess=False):
         made = attempt.commit(summary)
     return summary | {"version": made.id}
 

@@ -19,7 +19,7 @@ from secondlook.jobs.files.landing import refuse_taken
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.review.push import queue_files
+from secondlook.jobs.review.batches import queue_files
 from secondlook.jobs.share.adjudicated import STRATEGY, Audit, audit, calibration, voices_by_content
 from secondlook.jobs.share.adjudicated import experts as experts_of
 from secondlook.jobs.share.frame import Frame, frame, same_labels

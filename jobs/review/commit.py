@@ -19,8 +19,9 @@ from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import finish, out
 from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
-from secondlook.labeling import consensus, history
-from secondlook.labeling.consensus import Decision, Undecided, Vote
+from secondlook.labeling import history
+from secondlook.labeling.consensus import decide as consensus
+from secondlook.labeling.consensus.decide import Decision, Undecided, Vote
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError

@@ -1,166 +1,46 @@
-"""Answers come in, however they were given, and become rows of `annotations`, each exactly once."""
+"""`secondlook review pull`: people's answers come back."""
 
-import hashlib
-import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.compute as pc
+import typer
 
-from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.classes import read as read_classes
-from secondlook.jobs.lake.records import rows as rows_of
-from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.terminal.console import say
-from secondlook.labeling import answers as answers_file
-from secondlook.labeling.answers import Answer, Keys, annotation_id
-from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.errors import UserError, unknown
-
-OUTSIDE = "answers file"  # strategy of a batch that nobody pushed: its answers came unasked
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review.answers_file import run_pull
+from secondlook.jobs.terminal.console import finish, out
+from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
+from secondlook.jobs.terminal.options import settings as read_settings
 
 
-def run_pull(
-    lake: Lake,
-    settings: Settings,
-    file: Path,
-    *,
-    batch: str | None = None,
-    new_classes: bool = False,
-    now: datetime | None = None,
-) -> dict[str, Any]:
-    """Answers of a file become annotations; the same file twice adds nothing.
+def pull(
+    file: Annotated[Path, typer.Option("--from", metavar="FILE", help="CSV with annotator, key, label, seconds.")],
+    batch: Annotated[
+        str | None,
+        typer.Option("--batch", help="The batch they answer. Default: the newest that asked for each picture."),
+    ] = None,
+    new_classes: Annotated[
+        bool, typer.Option("--new-classes", help="Take classes that the lake does not know.")
+    ] = False,
+    lake: LakeOption = None,
+    settings: SettingsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Take people's answers back.
 
-    Without `batch`, an answer belongs to the newest batch that was pushed and asked for its picture, or, where none did,
-    to a batch named after the file. Returns answers, added, changed, known, batches and the version (None where nothing is new).
+    The file is a CSV with the columns annotator, key, label, seconds. The label is a class, or one of "unsure", "none of these",
+    "bad picture". The same file twice adds nothing; a changed answer of the same person is kept beside the earlier one.
+
+    Example:
+
+        secondlook review pull --from answers.csv
     """
-    del settings
-    try:
-        data = file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except OSError as problem:
-        raise UserError(f"{file} can't be read: {problem.strerror}") from None
-    except UnicodeDecodeError as problem:
-        raise UserError(f"{file} can't be read as UTF-8 text: {problem}") from None
-    version = lake.at()
-    inputs = {"file": hashlib.blake2b(data, digest_size=16).hexdigest(), "batch": batch or ""}
-    done = lake.find("review pull", inputs)
-    if done:
-        say(f"{file} was pulled before, as version {done.id}; nothing to do")
-        return {"answers": done.summary["answers"], "added": 0, "changed": 0, "known": done.summary["answers"]} | {
-            "batches": [],
-            "version": None,
-        }
-    samples = lake.latest("samples", version, ["sample_id", "key"])
-    keys = Keys(samples["key"].to_pylist(), samples["sample_id"].to_pylist())
-    asked = lake.latest("batches", version)
-    allowed = set(dataset.class_names(lake, version))
-    allowed.update(pc.unique(pc.list_flatten(asked["choices"])).to_pylist())
-    classes = read_classes(lake, version)
-    allowed = {name for name in {*allowed, *classes.listed.numbers} if classes.concern(name) is None}
-    with classes.complaining():
-        found = answers_file.read(io.StringIO(text, newline=""), str(file), keys, allowed, new_classes=new_classes)
-    return take(
-        lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=now or datetime.now(UTC), asked=asked
-    )
+    chosen = read_settings(settings, lake)
+    summary = run_pull(Lake.open(chosen.lake), chosen, file, batch=batch, new_classes=new_classes)
 
+    def lines() -> None:
+        text = f"{summary['added']} new answers, {summary['changed']} changed, {summary['known']} known already"
+        out().print(text, markup=False)
+        if summary["version"]:
+            out().print("`secondlook commit` turns them into labels", markup=False)
 
-def take(
-    lake: Lake,
-    version: Version,
-    found: Sequence[Answer],
-    *,
-    batch: str | None,
-    outside: str,
-    inputs: Mapping[str, Any],
-    now: datetime,
-    asked: pa.Table | None = None,
-) -> dict[str, Any]:
-    """Answers, however they came, become rows of `annotations`: added, changed, or known already.
-
-    `outside` names the batch of answers that no batch asked for. `inputs` tells this delivery from any other.
-    """
-    asked = lake.latest("batches", version) if asked is None else asked
-    placed = _place(found, asked, batch, outside, _newest_state(lake, version))
-    rows = [row for row in placed if row["state"] != "known"]
-    states = Counter(row["state"] for row in placed)
-    summary: dict[str, Any] = {
-        "answers": len(found),
-        "added": states["submitted"],
-        "changed": states["changed"],
-        "known": states["known"],
-        "batches": sorted({row["batch"] for row in rows}),
-        "version": None,
-    }
-    if not rows:
-        return summary
-    attempt = lake.attempt("review pull", inputs, base=version)
-    attempt.append("annotations", rows_of("annotations", [row | {"time": now} for row in rows]))
-    known = set(zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True))
-    unasked = list(
-        dict.fromkeys((r["batch"], r["sample_id"]) for r in rows if (r["batch"], r["sample_id"]) not in known)
-    )
-    choices = dataset.class_names(lake, version)
-    attempt.append(
-        "batches",
-        rows_of(
-            "batches",
-            [
-                {
-                    "batch": name,
-                    "sample_id": sample_id,
-                    "position": n,
-                    "strategy": OUTSIDE,
-                    "choices": choices,
-                    "time": now,
-                }
-                for n, (name, sample_id) in enumerate(unasked)
-            ],
-        ),
-    )
-    made = attempt.commit(summary)
-    return summary | {"version": made.id}
-
-
-def _newest_state(lake: Lake, version: Version) -> dict[str, dict[str, Any]]:
-    return {row["annotation_id"]: row for row in lake.latest("annotations", version).to_pylist()}
-
-
-def _place(
-    found: Sequence[Answer], asked: pa.Table, batch: str | None, outside: str, current: Mapping[str, Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Each answer with its batch and with its state: submitted, changed, or known."""
-    columns = ["seq", "batch", "sample_id", "strategy"]
-    rows = sorted(asked.select(columns).to_pylist(), key=lambda row: (row["seq"], row["batch"]))
-    newest = {row["sample_id"]: row["batch"] for row in rows if row["strategy"] != OUTSIDE}
-    names = {row["batch"] for row in rows}
-    if batch is not None and batch not in names:
-        raise unknown("batch", batch, names)
-    in_batch = {row["sample_id"] for row in rows if row["batch"] == batch}
-    said = {(row["annotator"], row["sample_id"], _content(row)) for row in current.values()}
-    placed = []
-    for answer in found:
-        if batch is not None and answer.sample_id not in in_batch:
-            raise UserError(f"line {answer.line}: batch {batch} did not ask for this picture; leave --batch out")
-        name = batch or newest.get(answer.sample_id, outside)
-        identity = annotation_id(name, answer.sample_id, answer.annotator)
-        before = current.get(identity)
-        if (_content(before) if before else None) == answer.content:
-            state = "known"
-        elif batch is None and (answer.annotator, answer.sample_id, answer.content) in said:
-            state = "known"  # the same answer, given to an earlier batch
-        else:
-            state = "changed" if before else "submitted"
-        placed.append(
-            {"annotation_id": identity, "batch": name, "sample_id": answer.sample_id, "annotator": answer.annotator}
-            | {"answer": answer.answer, "label": answer.label, "seconds": answer.known_seconds, "state": state}
-        )
-    return placed
-
-
-def _content(row: Mapping[str, Any]) -> tuple[str, str | None, float]:
-    return row["answer"], row["label"], -1.0 if row["seconds"] is None else row["seconds"]
+    finish(summary, as_json=json, lines=lines)

@@ -15,7 +15,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.labeling.acquire import NO_PAIR, WORTH, Candidate
+from secondlook.labeling.acquire.batch import NO_PAIR, WORTH, Candidate
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
 

@@ -174,7 +174,9 @@ TABLES: dict[str, Table] = {
             evidence=TEXT,
             waiver=TEXT,
         ),
-        # What people were asked: `strategy` says why this sample.
+        # What people were asked: `strategy` says why this sample (see labeling.acquire), `choices` are all classes that
+        # may be answered and `options` the few that are shown first (null: all). `people`: how many different ones are to answer
+        # (null: one). `group` names what is asked together: a pair or cluster of classes.
         _table(
             "batches",
             "batch sample_id",
@@ -183,6 +185,22 @@ TABLES: dict[str, Table] = {
             position=INT,
             strategy=TEXT,
             choices=pa.list_(TEXT),
+            time=TIME,
+            options=pa.list_(TEXT),
+            people=INT,
+            group=TEXT,
+        ),
+        # Where a batch is answered: its project in a labeling tool, newest state of STUDIO_STATES. `cursor`: the tool's time up to
+        # which answers were taken; `tasks`: how many of the batch's tasks the tool has.
+        _table(
+            "projects",
+            "batch",
+            batch=TEXT,
+            server=TEXT,
+            project=INT,
+            state=TEXT,
+            cursor=TIME,
+            tasks=INT,
             time=TIME,
         ),
         # What an audit drew, in rows of one `seq` a draw: `given` and `score` as they were in the version `drawn_from`;
@@ -200,7 +218,8 @@ TABLES: dict[str, Table] = {
             drawn_from=INT,
             design=TEXT,
         ),
-        # What people answered: `answer` is one of ANSWERS, `label` is null unless it is "label".
+        # What people answered: `answer` is one of ANSWERS, `label` is null unless it is "label". `origin` names it in the tool
+        # that it comes from, `changed` is the time there.
         _table(
             "annotations",
             "annotation_id",
@@ -213,10 +232,40 @@ TABLES: dict[str, Table] = {
             seconds=REAL,
             state=TEXT,
             time=TIME,
+            origin=TEXT,
+            changed=TIME,
+        ),
+        # Answers that could not be taken, as they came (`raw`, JSON, cut to a bounded length) and why; a null reason: taken since.
+        _table(
+            "refused_answers",
+            "origin",
+            origin=TEXT,
+            batch=TEXT,
+            sample_id=TEXT,
+            annotator=TEXT,
+            raw=TEXT,
+            reason=TEXT,
+            time=TIME,
+        ),
+        # Pictures whose class is known beyond doubt, to ask people for among others. `source` is one of GOLD_SOURCES; a null label: gold no more.
+        _table("gold", "sample_id", sample_id=TEXT, label=TEXT, source=TEXT, actor=TEXT, reason=TEXT, time=TIME),
+        # What happened to the people who answer: one of ANNOTATOR_EVENTS; the newest holds. Evidence is JSON.
+        _table(
+            "annotators",
+            "annotator",
+            annotator=TEXT,
+            event=TEXT,
+            actor=TEXT,
+            reason=TEXT,
+            evidence=TEXT,
+            time=TIME,
         ),
     )
 }
 
-LABEL_SOURCES = ("ingest", "review", "revert")
+LABEL_SOURCES = ("ingest", "review", "revert", "amplified")
+STUDIO_STATES = ("made", "sent", "archived")
+GOLD_SOURCES = ("supplied", "unanimous", "withdrawn")
+ANNOTATOR_EVENTS = ("paused", "resumed")
 ANSWERS = ("label", "unsure", "none of these", "bad picture")
 STATES = ("submitted", "changed", "deleted")

@@ -17,7 +17,7 @@ from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
 from secondlook.jobs.report import report
-from secondlook.jobs.review import commit, queue, review
+from secondlook.jobs.review import answers_file, batches, commit, queue
 from secondlook.jobs.train import train, training_set
 from secondlook.labeling.class_list import MERGED, RENAMED, RETIRED, SIGNED_OFF, SPLIT, SYNONYMS
 from secondlook.pipeline.core.config import LintSettings, ReviewSettings, Settings, TrainSettings, Waiver
@@ -59,7 +59,7 @@ def do(lake: Lake, event: str, name: str, into: str | None = None, *names: str, 
 def answer(lake: Lake, tmp_path: Path, *lines: str) -> dict[str, Any]:
     file = tmp_path / f"answers-{lake.at().id}.csv"
     file.write_text("annotator,key,label,seconds\n" + "".join(line + "\n" for line in lines), encoding="utf-8")
-    review.run_pull(lake, Settings(), file)
+    answers_file.run_pull(lake, Settings(), file)
     return commit.run(lake, Settings())
 
 
@@ -174,12 +174,12 @@ def test_train_leaves_it_out_before_lint_ever_ran(rude: Lake, capsys: pytest.Cap
 
 
 def test_review_neither_asks_for_it_nor_offers_it(rude: Lake, tmp_path: Path) -> None:
-    summary = review.run_push(rude, SETTINGS, to=tmp_path / "q.csv", budget=50)
+    summary = batches.run_push(rude, SETTINGS, to=tmp_path / "q.csv", budget=50)
     assert (summary["asked"], summary["quarantined"]) == (1, {"classes": 1, "pictures": 4})
     [row] = table(tmp_path / "q.csv")
     assert json.loads(row["choices"]) == ["cat", "dog"]
     with pytest.raises(UserError, match=r"the class c\*\*\* \(class 2\) waits for a sign-off"):
-        review.run_push(rude, SETTINGS, classes=["cock"])
+        batches.run_push(rude, SETTINGS, classes=["cock"])
     for key, label, said in (
         ("cock/new.png", "cock", r"unknown class 'c\*\*\*"),
         ("cock/nwe.png", "cat", r"near names: c\*\*\*"),
@@ -307,7 +307,7 @@ def test_answers_and_predictions_of_an_old_class_count_for_the_new_one(
     assert queue.guesses(lake, lake.at())[content_id(b"5")].classes == ("cat", "dog")
     file = tmp_path / "early.csv"
     file.write_text("annotator,key,label,seconds\nann,new.png,hound,1\n")
-    review.run_pull(lake, Settings(), file)
+    answers_file.run_pull(lake, Settings(), file)
     do(lake, MERGED, "hound", "dog")
     do(lake, RENAMED, "dog", "canine")
     guess = queue.guesses(lake, lake.at())[content_id(b"5")]
@@ -349,7 +349,7 @@ def test_answers_for_a_class_that_is_gone_are_left_open(
     fill(ANIMALS)
     file = tmp_path / "early.csv"
     file.write_text("annotator,key,label,seconds\nann,new.png,hound,1\nann,cat/1.png,dog,1\n")
-    review.run_pull(lake, Settings(), file)
+    answers_file.run_pull(lake, Settings(), file)
     do(lake, RETIRED, "hound")
     do(lake, SPLIT, "dog", None, "poodle", "wolf")
     summary = commit.run(lake, Settings())
@@ -365,9 +365,9 @@ def _unlabeled(lake: Lake) -> list[dict[str, Any]]:
 
 def test_an_old_batch_offers_the_classes_of_today(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill(ANIMALS)
-    review.run_push(lake, SETTINGS, budget=1)
+    batches.run_push(lake, SETTINGS, budget=1)
     do(lake, MERGED, "hound", "dog")
-    review.run_again(lake, "batch-2", to=tmp_path / "q.csv")
+    batches.run_again(lake, "batch-2", to=tmp_path / "q.csv")
     [row] = table(tmp_path / "q.csv")
     assert json.loads(row["choices"]) == ["cat", "dog"]
 

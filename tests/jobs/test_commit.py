@@ -11,7 +11,7 @@ from secondlook.jobs.cli import run as command
 from secondlook.jobs.history import history
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import commit, review
+from secondlook.jobs.review import answers_file, commit
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import ConflictError, UserError
 from secondlook.pipeline.core.identity import content_id
@@ -24,7 +24,7 @@ PICTURES = [("a.png", "cat", b"1"), ("b.png", "dog", b"2"), ("c.png", None, b"3"
 def pull(lake: Lake, folder: Path, *lines: str, name: str = "answers", **options: Any) -> dict[str, Any]:
     file = folder / f"{name}.csv"
     file.write_text("annotator,key,label,seconds\n" + "".join(line + "\n" for line in lines), encoding="utf-8")
-    return review.run_pull(lake, Settings(), file, **options)
+    return answers_file.run_pull(lake, Settings(), file, **options)
 
 
 def counts(summary: dict[str, Any]) -> tuple[int, ...]:

@@ -21,7 +21,7 @@ from secondlook.jobs.ingest import ingest
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import commit, review
+from secondlook.jobs.review import answers_file, commit
 from secondlook.jobs.sources import Source
 from secondlook.jobs.sources.labels import Columns
 from secondlook.pipeline.core.config import Settings
@@ -60,7 +60,7 @@ def by_key(lake: Lake) -> dict[str, tuple[Any, ...]]:
 def decide(lake: Lake, folder: Path, *lines: str) -> None:
     file = folder / "round.csv"
     file.write_text("annotator,key,label,seconds\n" + "".join(line + "\n" for line in lines), encoding="utf-8")
-    review.run_pull(lake, Settings(), file)
+    answers_file.run_pull(lake, Settings(), file)
     commit.run(lake, Settings())
 
 

@@ -12,7 +12,7 @@ import pytest
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.history import classes, history
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import commit, review
+from secondlook.jobs.review import answers_file, batches, commit
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
@@ -33,7 +33,7 @@ def decide(lake: Lake, tmp_path: Path) -> Callable[..., dict[str, Any]]:
     def run(batch: str, *lines: str) -> dict[str, Any]:
         file = tmp_path / f"{batch}.csv"
         file.write_text("annotator,key,label,seconds\n" + "".join(line + "\n" for line in lines), encoding="utf-8")
-        review.run_pull(lake, Settings(), file)
+        answers_file.run_pull(lake, Settings(), file)
         return commit.run(lake, Settings())
 
     return run
@@ -176,7 +176,7 @@ def test_reverting_a_just_committed_batch_gives_exactly_the_labels_before(
 
 def test_a_batch_without_decisions_has_nothing_to_revert(lake: Lake, fill: Fill) -> None:
     fill(PICTURES)
-    batch = review.run_push(lake, Settings())["batch"]
+    batch = batches.run_push(lake, Settings())["batch"]
     with pytest.raises(UserError, match="has no decisions yet, so there is nothing to revert"):
         history.run_revert(lake, batch)
 

@@ -11,7 +11,7 @@ import pytest
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import commit, queue, review
+from secondlook.jobs.review import answers_file, batches, commit, queue, status
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import SecondlookError, UserError
 from secondlook.pipeline.core.identity import content_id
@@ -29,7 +29,7 @@ def answer(folder: Path, *lines: str, name: str = "answers") -> Path:
 
 
 def pull(lake: Lake, folder: Path, *lines: str, name: str = "answers", **options: Any) -> tuple[int, int, int]:
-    summary = review.run_pull(lake, Settings(), answer(folder, *lines, name=name), **options)
+    summary = answers_file.run_pull(lake, Settings(), answer(folder, *lines, name=name), **options)
     return summary["added"], summary["changed"], summary["known"]
 
 
@@ -78,7 +78,7 @@ def test_a_batch_has_the_doubted_labels_and_the_pictures_that_the_model_doubts_m
         {"rule": "SL101", "subject": ids[waived], "evidence": evidence, "waiver": "it is a drawing"},
         {"rule": "SL302", "subject": ids[PICTURES[5][0]]},
     )
-    summary = review.run_push(lake, NO_RANDOM, budget=4)
+    summary = batches.run_push(lake, NO_RANDOM, budget=4)
     assert asked(lake, summary["batch"]) == {
         ids[doubted]: "SL101",
         ids["new/1.png"]: "unlabeled",
@@ -86,8 +86,8 @@ def test_a_batch_has_the_doubted_labels_and_the_pictures_that_the_model_doubts_m
         ids["new/3.png"]: "unlabeled",
     }
     assert summary["strategies"] == {"SL101": 1, "unlabeled": 3}
-    assert review.run_push(lake, NO_RANDOM, budget=4)["strategies"] == {"unlabeled": 1}
-    assert review.run_push(lake, NO_RANDOM, budget=4) == {
+    assert batches.run_push(lake, NO_RANDOM, budget=4)["strategies"] == {"unlabeled": 1}
+    assert batches.run_push(lake, NO_RANDOM, budget=4) == {
         "batch": None,
         "asked": 0,
         "strategies": {},
@@ -117,7 +117,7 @@ def test_a_picture_is_worth_its_worst_finding_and_the_pair_is_of_the_evidence(la
 
 def test_a_random_share_comes_without_any_finding(lake: Lake, fill: Fill) -> None:
     fill(PICTURES)
-    summary = review.run_push(lake, Settings(review=ReviewSettings(random_share=0.5)), budget=6)
+    summary = batches.run_push(lake, Settings(review=ReviewSettings(random_share=0.5)), budget=6)
     assert summary["strategies"] == {"random": 3}
 
 
@@ -134,16 +134,16 @@ def test_what_is_there_by_chance_is_grouped_like_the_rest(lake: Lake, fill: Fill
 
 def test_copies_of_what_was_asked_for_are_not_asked_for_again(lake: Lake, fill: Fill) -> None:
     fill([("a.png", None, b"1"), ("b.png", None, b"1"), ("c.png", None, b"2")], classes=["cat"])
-    assert review.run_push(lake, NO_RANDOM, budget=9)["asked"] == 2
-    assert review.run_push(lake, NO_RANDOM, budget=9)["asked"] == 0
+    assert batches.run_push(lake, NO_RANDOM, budget=9)["asked"] == 2
+    assert batches.run_push(lake, NO_RANDOM, budget=9)["asked"] == 0
 
 
 def test_what_came_to_no_decision_can_be_asked_again(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     ids = fill([("a.png", "cat", b"1"), ("b.png", "dog", b"2"), ("c.png", "dog", b"3")])
     pull(lake, tmp_path, "ann,a.png,cat,1", "bob,a.png,dog,1", "ann,b.png,dog,1")
     commit.run(lake, Settings())
-    assert review.run_push(lake, NO_RANDOM, budget=9)["asked"] == 0
-    batch = review.run_push(lake, NO_RANDOM, budget=9, again=True)["batch"]
+    assert batches.run_push(lake, NO_RANDOM, budget=9)["asked"] == 0
+    batch = batches.run_push(lake, NO_RANDOM, budget=9, again=True)["batch"]
     assert asked(lake, batch) == {ids["a.png"]: "again"}
 
 
@@ -152,7 +152,7 @@ def test_the_queue_tells_neither_the_given_label_nor_the_guess(lake: Lake, fill:
     train(lake, one=(b"\x89PNG one", [0.1, 0.2, 0.7]))
     lint(lake, *({"rule": "SL101", "subject": sample} for sample in ids.values()))
     file, folder = tmp_path / "queue.csv", tmp_path / "pictures"
-    summary = review.run_push(lake, NO_RANDOM, to=file, pictures=folder, budget=5)
+    summary = batches.run_push(lake, NO_RANDOM, to=file, pictures=folder, budget=5)
     found = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
     assert list(found[0]) == ["annotator", "key", "label", "seconds", "picture", "choices"]
     assert {row["key"] for row in found} == set(ids.values())
@@ -165,7 +165,7 @@ def test_the_queue_tells_neither_the_given_label_nor_the_guess(lake: Lake, fill:
     assert by_key[ids["train/cat/1.png"]].read_bytes() == b"\x89PNG one"
     assert by_key[ids["train/dog/2.jpg"]].suffix == ".jpg"
     again = tmp_path / "again.csv"
-    review.run_again(lake, summary["batch"], to=again, show_guess=True)
+    batches.run_again(lake, summary["batch"], to=again, show_guess=True)
     shown = {row["key"]: row for row in csv.DictReader(again.read_text(encoding="utf-8").splitlines())}[
         ids["train/cat/1.png"]
     ]
@@ -177,21 +177,21 @@ def test_paths_that_give_labels_away_are_said_to_unless_pictures_hide_them(
     lake: Lake, fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill([("cat/1.png", "cat", b"1"), ("flat/cat.png", None, b"2"), ("dog/2.png", None, b"3")])
-    batch = review.run_push(lake, Settings(review=ReviewSettings(random_share=1.0)), to=tmp_path / "one.csv")["batch"]
+    batch = batches.run_push(lake, Settings(review=ReviewSettings(random_share=1.0)), to=tmp_path / "one.csv")["batch"]
     assert "the paths of 1 pictures" in capsys.readouterr().err
-    review.run_again(lake, batch, to=tmp_path / "two.csv", pictures=tmp_path / "pictures")
+    batches.run_again(lake, batch, to=tmp_path / "two.csv", pictures=tmp_path / "pictures")
     assert capsys.readouterr().err == ""
 
 
 def test_a_filled_queue_is_an_answers_file(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     ids = fill([("train/cat/1.png", None, b"1"), ("train/dog/2.jpg", None, b"2")], classes=["cat", "dog"])
     file = tmp_path / "queue.csv"
-    batch = review.run_push(lake, NO_RANDOM, to=file)["batch"]
+    batch = batches.run_push(lake, NO_RANDOM, to=file)["batch"]
     text = file.read_text(encoding="utf-8").replace(
         f",{ids['train/cat/1.png']},,", f"ann,{ids['train/cat/1.png']},dog,2"
     )
     file.write_text(text, encoding="utf-8")
-    summary = review.run_pull(lake, Settings(), file)
+    summary = answers_file.run_pull(lake, Settings(), file)
     assert (summary["added"], summary["batches"]) == (1, [batch])
 
 
@@ -199,16 +199,16 @@ def test_a_target_that_is_taken_is_refused_before_anything_is_written(lake: Lake
     fill(UNLABELED, classes=["cat"])
     (tmp_path / "queue.csv").write_text("mine")
     with pytest.raises(UserError, match="is there already"):
-        review.run_push(lake, Settings(), to=tmp_path / "queue.csv")
+        batches.run_push(lake, Settings(), to=tmp_path / "queue.csv")
     with pytest.raises(UserError, match="is not empty"):
-        review.run_push(lake, Settings(), pictures=tmp_path)
+        batches.run_push(lake, Settings(), pictures=tmp_path)
     assert lake.at().id == 1
 
 
 def test_no_batch_is_made_when_its_pictures_can_t_be_written(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill([("a.png", None, b"1")], classes=["cat"], reference=f"file://{tmp_path}/gone/")
     with pytest.raises(SecondlookError, match="kept by reference and can't be read"):
-        review.run_push(lake, NO_RANDOM, to=tmp_path / "queue.csv", pictures=tmp_path / "pictures")
+        batches.run_push(lake, NO_RANDOM, to=tmp_path / "queue.csv", pictures=tmp_path / "pictures")
     assert lake.at().id == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["lake"]
 
@@ -216,8 +216,8 @@ def test_no_batch_is_made_when_its_pictures_can_t_be_written(lake: Lake, fill: F
 def test_without_classes_people_would_have_nothing_to_choose(lake: Lake, fill: Fill) -> None:
     fill(UNLABELED)
     with pytest.raises(UserError, match="the lake knows no classes yet; name them with --classes"):
-        review.run_push(lake, NO_RANDOM)
-    batch = review.run_push(lake, NO_RANDOM, classes=["dog", "cat"])["batch"]
+        batches.run_push(lake, NO_RANDOM)
+    batch = batches.run_push(lake, NO_RANDOM, classes=["dog", "cat"])["batch"]
     [choices] = {tuple(c) for c in lake.latest("batches", lake.at())["choices"].to_pylist()}
     assert (batch, choices) == ("batch-2", ("cat", "dog"))
 
@@ -253,13 +253,13 @@ def test_a_changed_answer_is_a_new_state_and_the_earlier_one_is_kept(lake: Lake,
 
 def test_answers_belong_to_the_newest_batch_that_asked(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill([("a.png", None, b"1"), ("b.png", "cat", b"2")], classes=["cat", "dog"])
-    first = review.run_push(lake, NO_RANDOM)["batch"]
+    first = batches.run_push(lake, NO_RANDOM)["batch"]
     lines = "ann,a.png,cat,1", "ann,b.png,cat,2"
     assert pull(lake, tmp_path, *lines, name="friday") == (2, 0, 0)
-    batches = {row["sample_id"]: row["batch"] for row in lake.latest("annotations", lake.at()).to_pylist()}
-    assert set(batches.values()) == {first, "friday"}
+    named = {row["sample_id"]: row["batch"] for row in lake.latest("annotations", lake.at()).to_pylist()}
+    assert set(named.values()) == {first, "friday"}
     pull(lake, tmp_path, "bob,a.png,dog,1")
-    second = review.run_push(lake, NO_RANDOM, again=True)["batch"]
+    second = batches.run_push(lake, NO_RANDOM, again=True)["batch"]
     assert pull(lake, tmp_path, *reversed(lines), name="once more") == (0, 0, 2), "known, though asked for again since"
     assert pull(lake, tmp_path, "eve,a.png,cat,1") == (1, 0, 0)
     newest = lake.latest("annotations", lake.at()).to_pylist()
@@ -279,7 +279,7 @@ def test_a_mistake_takes_nothing_of_the_file(
     lake: Lake, fill: Fill, tmp_path: Path, lines: list[str], options: dict[str, str], sentence: str
 ) -> None:
     fill([("a.png", None, b"1"), ("b.png", "cat", b"2")], classes=["cat", "dog"])
-    review.run_push(lake, NO_RANDOM)
+    batches.run_push(lake, NO_RANDOM)
     with pytest.raises(UserError, match=sentence):
         pull(lake, tmp_path, *lines, **options)
     assert lake.latest("annotations", lake.at()).num_rows == 0
@@ -287,7 +287,7 @@ def test_a_mistake_takes_nothing_of_the_file(
 
 def test_classes_that_a_batch_offered_may_be_answered(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill([("a.png", None, b"1")])
-    review.run_push(lake, NO_RANDOM, classes=["wolf"])
+    batches.run_push(lake, NO_RANDOM, classes=["wolf"])
     assert pull(lake, tmp_path, "ann,a.png,wolf,1") == (1, 0, 0)
 
 
@@ -298,14 +298,14 @@ def test_status_counts_asked_answered_decided_and_reverted(lake: Lake, fill: Fil
     from secondlook.jobs.history import history
 
     fill([("a.png", None, b"1"), ("b.png", None, b"2"), ("c.png", None, b"3")], classes=["cat", "dog"])
-    assert review.run_status(lake) == []
-    batch = review.run_push(lake, NO_RANDOM)["batch"]
+    assert status.run_status(lake) == []
+    batch = batches.run_push(lake, NO_RANDOM)["batch"]
     pull(lake, tmp_path, "ann,a.png,cat,1", "ann,b.png,unsure,1")
     commit.run(lake, Settings())
 
     def counts(**options: Any) -> list[tuple[Any, ...]]:
         names = ("batch", "asked", "answered", "decided", "reverted")
-        return [tuple(row[name] for name in names) for row in review.run_status(lake, **options)]
+        return [tuple(row[name] for name in names) for row in status.run_status(lake, **options)]
 
     assert counts() == [(batch, 3, 2, 1, 0)]
     assert counts(as_of=2) == [(batch, 3, 0, 0, 0)]

@@ -13,7 +13,7 @@ from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
-from secondlook.jobs.review import commit, review
+from secondlook.jobs.review import answers_file, audit, batches, commit
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
 from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
@@ -66,7 +66,7 @@ def reply(
     lines = [f"{who},{sample},{says(who, sample)},1" for who in people for sample in asked(lake, batch)]
     file = folder / f"answers-{batch}-{len(list(folder.iterdir()))}.csv"
     file.write_text("annotator,key,label,seconds\n" + "\n".join(lines) + "\n", encoding="utf-8")
-    review.run_pull(lake, Settings(), file, batch=batch)
+    answers_file.run_pull(lake, Settings(), file, batch=batch)
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ Honest = Callable[[int], Callable[[str, str], str]]
 
 def test_without_a_model_the_audit_is_drawn_uniformly_and_says_so(lake: Lake, honest: Honest, tmp_path: Path) -> None:
     says = honest(200)
-    summary = review.run_audit(lake, Settings(), 50)
+    summary = audit.run_audit(lake, Settings(), 50)
     assert (summary["asked"], summary["strategies"], summary["how"]) == (50, {"audit": 50}, "uniformly")
     drawn = lake.latest("audit_samples", lake.at()).to_pylist()
     assert {row["inclusion"] for row in drawn} == {0.25}
@@ -105,7 +105,7 @@ def test_without_a_model_the_audit_is_drawn_uniformly_and_says_so(lake: Lake, ho
 def test_the_queue_hides_that_it_is_an_audit(lake: Lake, honest: Honest, tmp_path: Path) -> None:
     honest(300)
     train(lake, 300)
-    summary = review.run_audit(lake, Settings(), 200, to=tmp_path / "queue.csv")
+    summary = audit.run_audit(lake, Settings(), 200, to=tmp_path / "queue.csv")
     found = list(csv.DictReader((tmp_path / "queue.csv").read_text(encoding="utf-8").splitlines()))
     assert list(found[0]) == ["annotator", "key", "label", "seconds", "picture", "choices"]
     assert len({row["key"] for row in found}) == len(found) == 200
@@ -114,20 +114,20 @@ def test_the_queue_hides_that_it_is_an_audit(lake: Lake, honest: Honest, tmp_pat
     doubts = np.array([score[row["key"]] for row in found])
     assert abs(np.corrcoef(np.arange(200), doubts)[0, 1]) < 0.2, "in random order, not by doubt"
     assert "audit" not in (tmp_path / "queue.csv").read_text(encoding="utf-8")
-    review.run_again(lake, summary["batch"], to=tmp_path / "again.csv")
+    batches.run_again(lake, summary["batch"], to=tmp_path / "again.csv")
     assert (tmp_path / "again.csv").read_bytes() == (tmp_path / "queue.csv").read_bytes()
     with pytest.raises(UserError, match="only without --show-guess"):
-        review.run_again(lake, summary["batch"], show_guess=True)
+        batches.run_again(lake, summary["batch"], show_guess=True)
     assert summary["how"] == "by the model's doubt, uncalibrated"
 
 
 def test_an_audit_grows_by_what_its_answers_taught(lake: Lake, honest: Honest, tmp_path: Path) -> None:
     says = honest(1000)
     train(lake, 1000)
-    first = review.run_audit(lake, Settings(), 150)
+    first = audit.run_audit(lake, Settings(), 150)
     assert first["how"] == "uniformly"
     reply(lake, tmp_path, first["batch"], says)
-    second = review.run_audit(lake, Settings(), 100)
+    second = audit.run_audit(lake, Settings(), 100)
     assert second["audit"] == first["audit"]
     assert second["how"] == "by the model's doubt, calibrated on the answers so far"
     drawn = lake.latest("audit_samples", lake.at()).to_pylist()
@@ -142,7 +142,7 @@ def test_an_audit_grows_by_what_its_answers_taught(lake: Lake, honest: Honest, t
     assert told["interval"][0] < 0.1 < told["interval"][1]
     assert told["interval"][1] - told["interval"][0] < 0.045, "plain counting of 250 answers: 0.075"
     assert [one["class"] for one in told["classes"]] == ["cat", "dog"]
-    third = review.run_audit(lake, Settings(), 30)
+    third = audit.run_audit(lake, Settings(), 30)
     again = lake.latest("audit_samples", lake.at()).to_pylist()
     assert len(again) == 280
     grown = {row["sample_id"]: row["inclusion"] for row in again}
@@ -154,7 +154,7 @@ def test_changed_labels_begin_a_new_audit_and_the_old_one_says_of_what_it_is(
     lake: Lake, honest: Honest, tmp_path: Path
 ) -> None:
     says = honest(200)
-    first = review.run_audit(lake, Settings(), 100)
+    first = audit.run_audit(lake, Settings(), 100)
     reply(lake, tmp_path, first["batch"], says)
     commit.run(lake, Settings())
     told = share.run(lake, Settings())
@@ -163,7 +163,7 @@ def test_changed_labels_begin_a_new_audit_and_the_old_one_says_of_what_it_is(
     assert told["audit"]["drawn_from"] == 1
     assert told["value"] == pytest.approx(changed / 100, abs=1e-6), "measured by the labels that were drawn from"
     assert any("labels were changed since" in line for line in share.told(told))
-    second = review.run_audit(lake, Settings(), 100)
+    second = audit.run_audit(lake, Settings(), 100)
     assert second["audit"] != first["audit"]
     assert second["asked"] == second["drawn"] == 100, "those that the first audit settled, too"
     told = share.run(lake, Settings())
@@ -179,7 +179,7 @@ def test_one_answer_is_called_disputed_and_three_or_an_expert_are_the_truth(
     lake: Lake, honest: Honest, tmp_path: Path
 ) -> None:
     says = honest(200)
-    batch = review.run_audit(lake, Settings(), 60)["batch"]
+    batch = audit.run_audit(lake, Settings(), 60)["batch"]
     reply(lake, tmp_path, batch, says, people=["ann"])
     told = share.run(lake, Settings())
     assert told["called"] == "share that one more person disputes"
@@ -194,12 +194,12 @@ def test_one_answer_is_called_disputed_and_three_or_an_expert_are_the_truth(
 
 def test_what_has_no_majority_is_asked_again(lake: Lake, honest: Honest, tmp_path: Path) -> None:
     says = honest(100)
-    batch = review.run_audit(lake, Settings(), 40)["batch"]
+    batch = audit.run_audit(lake, Settings(), 40)["batch"]
     hard = asked(lake, batch)[0]
     answers = {"ann": "cat", "bob": "dog", "cleo": "unsure"}
     reply(lake, tmp_path, batch, lambda who, sample: answers[who] if sample == hard else says(who, sample))
     assert share.run(lake, Settings())["audit"]["open"] == {"no majority": 1}
-    again = review.run_audit(lake, Settings(), 40, again=True)
+    again = audit.run_audit(lake, Settings(), 40, again=True)
     assert (asked(lake, again["batch"]), again["how"], again["drawn"]) == ([hard], "asked again", 0)
     reply(lake, tmp_path, again["batch"], says, people=["dan", "fay"])
     told = share.run(lake, Settings())
@@ -208,7 +208,7 @@ def test_what_has_no_majority_is_asked_again(lake: Lake, honest: Honest, tmp_pat
 
 def test_equal_pictures_are_asked_for_once_and_answered_together(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill([(f"{i}.png", "cat" if i % 2 else "dog", b"%d" % (i // 2)) for i in range(80)])
-    batch = review.run_audit(lake, Settings(), 80)["batch"]
+    batch = audit.run_audit(lake, Settings(), 80)["batch"]
     assert len(asked(lake, batch)) == 40
     reply(lake, tmp_path, batch, lambda who, sample: "cat")
     told = share.run(lake, Settings())
@@ -218,12 +218,12 @@ def test_equal_pictures_are_asked_for_once_and_answered_together(lake: Lake, fil
 def test_p_error_becomes_a_probability_at_a_hundred_answers(lake: Lake, honest: Honest, tmp_path: Path) -> None:
     says = honest(400)
     train(lake, 400)
-    batch = review.run_audit(lake, Settings(), 99)["batch"]
+    batch = audit.run_audit(lake, Settings(), 99)["batch"]
     reply(lake, tmp_path, batch, says)
     found = adjudicated.audit(lake, lake.at(), Settings())
     assert adjudicated.calibration(found) == NotYet(99)
     assert share.run(lake, Settings())["p_error"] == {"answers": 99, "is": "score", "needed": 100}
-    batch = review.run_audit(lake, Settings(), 51)["batch"]
+    batch = audit.run_audit(lake, Settings(), 51)["batch"]
     reply(lake, tmp_path, batch, says)
     curve = adjudicated.calibration(adjudicated.audit(lake, lake.at(), Settings()))
     assert isinstance(curve, Calibrator)
@@ -248,7 +248,7 @@ def test_when_what_was_drawn_from_is_not_kept_the_weights_alone_tell(
 ) -> None:
     says = honest(200)
     train(lake, 200)
-    batch = review.run_audit(lake, Settings(), 100)["batch"]
+    batch = audit.run_audit(lake, Settings(), 100)["batch"]
     reply(lake, tmp_path, batch, says)
     whole = share.run(lake, Settings())
     lake.versions.remove([whole["audit"]["drawn_from"]])
@@ -257,7 +257,7 @@ def test_when_what_was_drawn_from_is_not_kept_the_weights_alone_tell(
     assert (told["answers"], told["audit"]["changed_since"]) == (100, None)
     assert told["interval"][0] < told["value"] < told["interval"][1]
     assert "no model's scores" in told["method"]
-    assert review.run_audit(lake, Settings(), 10)["audit"] != whole["audit"]["audit"], "it can't grow any more"
+    assert audit.run_audit(lake, Settings(), 10)["audit"] != whole["audit"]["audit"], "it can't grow any more"
     assert "of all labels as of version" in "\n".join(share.told(told))
 
 
@@ -287,4 +287,4 @@ def test_the_verbs(lake: Lake, honest: Honest, tmp_path: Path, capsys: pytest.Ca
 def test_an_audit_needs_labels(lake: Lake, fill: Fill) -> None:
     fill([("a.png", None, b"1")], classes=["cat"])
     with pytest.raises(UserError, match="no picture has a label"):
-        review.run_audit(lake, Settings(), 10)
+        audit.run_audit(lake, Settings(), 10)

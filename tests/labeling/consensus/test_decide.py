@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from secondlook.labeling.consensus import (
+from secondlook.labeling.consensus.decide import (
     MODEL_TRUST,
     PRIOR_RIGHT,
     PRIOR_WRONG,

@@ -5,7 +5,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secondlook.labeling.acquire import NO_PAIR, Candidate, arrange, choose
+from secondlook.labeling.acquire.batch import NO_PAIR, Candidate, arrange, choose
 
 
 def some(prefix: str, n: int, strategy: str = "SL101", **facts: object) -> list[Candidate]:
