@@ -221,6 +221,15 @@ class LintSettings(Checked):
         0.01, "SL504: … and whose p, corrected for the number of tests, is at most this", low=0.0, high=1.0
     )
     min_class: int = setting(20, "SL503: classes with fewer labeled pictures than this", unit="pictures", low=1)
+    too_fast: float = setting(
+        0.30,
+        "SL602: an answer is fast that took less than this part of the time that others take for the like",
+        low=0.0,
+        high=1.0,
+    )
+    fast_share: float = setting(
+        0.20, "SL602: flagged where at least this share of a person's answers is fast", low=0.0, high=1.0
+    )
     fail_above: int = setting(0, "findings that `lint` lets pass before its exit status is 1", unit="findings", low=0)
 
     @property
@@ -244,6 +253,32 @@ class ReviewSettings(Checked):
     experts: str = setting(
         "",
         "people, by the names of their answers and with commas between, whose single answer adjudicates a label in an audit",
+    )
+    seconds_per_label: float = setting(
+        6.0, "time that an answer is expected to take until answers tell", unit="seconds", low=0.1
+    )
+    gold_acceptable: float = setting(
+        0.10, "share of gold questions that an acceptable annotator may get wrong", low=0.001, high=0.5
+    )
+    gold_unacceptable: float = setting(
+        0.30, "share of gold questions from which on an annotator is to be paused", low=0.002, high=0.95
+    )
+    gold_alpha: float = setting(
+        0.01, "chance that an acceptable annotator is ever paused by gold questions", low=1e-6, high=0.5
+    )
+    gold_beta: float = setting(
+        0.05, "chance that an annotator who is to be paused is ever said to have passed", low=1e-6, high=0.5
+    )
+    least_fixed: float = setting(
+        10.0,
+        "labeling may stop where the next hour of people's time is expected to fix fewer labels than this",
+        unit="labels an hour",
+        low=0.0,
+    )
+    worth_per_label: float = setting(
+        0.0,
+        "what a fixed label is worth, in the money of the price an hour; above 0, labeling may stop where an hour costs more than it fixes",
+        low=0.0,
     )
 
 
