@@ -1,0 +1,157 @@
+"""What people should look at next, as one batch: a random share, and what is worth most, spread and balanced.
+
+The random share is drawn first, from everything, so that each candidate has the same chance: it keeps later estimates honest,
+since what is only doubted says nothing of the rest. The remainder goes to the best by value, see `spread` and `balance`.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.labeling.acquire.balance import Groups, floors
+from secondlook.labeling.acquire.budget import Limit
+from secondlook.labeling.acquire.spread import LEAST_PROBE, PROBE, Singles, Spread, reach
+
+Floats = npt.NDArray[np.float64]
+Rows = npt.NDArray[np.int64]
+
+SHORT = 10  # candidates that are compared with each other, for each picture of the batch
+LEAST_SHORT = 2000
+
+
+class Rules(NamedTuple):
+    """How a batch is made: shares of 0 to 1, see the settings of [review]."""
+
+    random_share: float = 0.05
+    floor: float = 0.8
+    spread: float = 0.9
+
+
+class Chosen(NamedTuple):
+    """Rows of the candidates. `best`: by value, in the order they were taken; `random`: by chance; `plain`: as `best` without balance."""
+
+    best: Rows
+    random: Rows
+    plain: Rows
+
+
+def pictures(limit: Limit, seconds: npt.ArrayLike) -> int:
+    """About how many pictures a batch has, where one takes `seconds` (N,)."""
+    if limit.pictures is not None:
+        return limit.pictures
+    each = np.asarray(seconds, np.float64)
+    return int((limit.seconds or 0.0) / each.mean()) if len(each) else 0
+
+
+def choose(
+    value: npt.ArrayLike,
+    seconds: npt.ArrayLike,
+    limit: Limit,
+    rules: Rules,
+    rng: np.random.Generator,
+    *,
+    groups: Groups | None = None,
+    vectors: Callable[[Rows], Singles | None] | None = None,
+) -> Chosen:
+    """A batch of N candidates that fits the limit.
+
+    value: (N,) what a look is worth, 0 for what is not to be asked for but by chance; seconds: (N,) what it takes. `vectors`
+    gives the embeddings (n, d) of some rows, nan where there is none; it is asked once, for the short list and a random probe.
+    Equal values are taken in random order. The same arguments give the same batch.
+    """
+    worth, cost = np.asarray(value, np.float64), np.asarray(seconds, np.float64)
+    counted = limit.pictures is not None
+    cost = np.ones(len(worth)) if counted else cost
+    room = float(limit.pictures or 0) if counted else float(limit.seconds or 0.0)
+    n = min(pictures(limit, cost), len(worth))
+    by_chance = np.sort(rng.choice(len(worth), round(n * rules.random_share), replace=False)).astype(np.int64)
+    room = max(room - float(cost[by_chance].sum()), 0.0)
+    worth = worth.copy()
+    worth[by_chance] = 0.0
+    cells = groups.cells if groups is not None else np.zeros(len(worth), np.int64)
+    left = n - len(by_chance)
+    short = shortlist(worth, left, cells, rng)
+    close = _Close(len(worth), short, left, vectors if rules.spread > 0 else None, rng)
+    plain = Spread(worth[short], close.vectors, strength=rules.spread, reach=close.reach, cost=cost[short])
+    plain.take(room)
+    if groups is None or not rules.floor:
+        best = short[plain.chosen]
+        return Chosen(best, by_chance, best)
+    fair = Spread(worth[short], close.vectors, strength=rules.spread, reach=close.reach, cost=cost[short])
+    room = _fill_floors(fair, short, groups, cells, left, rules.floor, room)
+    fair.take(room)
+    return Chosen(short[fair.chosen], by_chance, short[plain.chosen])
+
+
+def shortlist(value: Floats, n: int, cells: Rows, rng: np.random.Generator) -> Rows:
+    """The rows that a batch of n is chosen from, in random order: SHORT times as many, the best of all and of each cell."""
+    shuffled = rng.permutation(len(value))
+    order = shuffled[np.argsort(-value[shuffled], kind="stable")]
+    order = order[value[order] > 0]
+    most = max(SHORT * n, LEAST_SHORT)
+    share = np.bincount(cells) / max(len(cells), 1)
+    of_cell = cells[order]
+    by_cell = np.argsort(of_cell, kind="stable")
+    rank = np.empty(len(order), np.int64)
+    starts = np.searchsorted(of_cell[by_cell], np.arange(len(share)))
+    rank[by_cell] = np.arange(len(order)) - starts[of_cell[by_cell]]
+    kept = order[(np.arange(len(order)) < most) | (rank < np.ceil(most * share[of_cell]))]
+    return np.asarray(rng.permutation(kept), np.int64)
+
+
+class _Close:
+    """Vectors of the short list, and the distance that counts as close: measured on a random probe of all candidates."""
+
+    def __init__(
+        self,
+        total: int,
+        short: Rows,
+        n: int,
+        vectors: Callable[[Rows], Singles | None] | None,
+        rng: np.random.Generator,
+    ) -> None:
+        self.vectors: Singles | None = None
+        self.reach = 0.0
+        size = min(max(n, LEAST_PROBE), PROBE, total)
+        probe = rng.choice(total, size, replace=False).astype(np.int64)
+        if vectors is None or not len(short):
+            return
+        wanted = np.union1d(short, probe)
+        found = vectors(wanted)
+        if found is None:
+            return
+        self.vectors = found[np.searchsorted(wanted, short)]
+        of_probe = found[np.searchsorted(wanted, probe)]
+        self.reach = reach(of_probe[~np.isnan(of_probe).any(axis=1)])
+
+
+def _fill_floors(
+    spread: Spread, short: Rows, groups: Groups, cells: Rows, n: int, floor: float, room: float
+) -> float:
+    """The best of each cell up to its floor, the rarest first, then of each group of each attribute; returns the room left.
+
+    Floors of the cells, the combinations of groups, are rounded down; those of the groups then make up for it.
+    """
+    for codes in (cells, *groups.codes.T):
+        least = floors(codes, n, floor)
+        mine = codes[short]
+        for code in np.argsort(np.bincount(codes, minlength=len(least)), kind="stable").tolist():
+            missing = int(least[code]) - int((mine[spread.chosen] == code).sum())
+            if missing > 0:
+                taken = spread.take(room, np.flatnonzero(mine == code), most=missing)
+                room -= float(spread.cost[taken].sum())
+    return room
+
+
+def arrange(groups: Sequence[str], rng: np.random.Generator) -> list[int]:
+    """The order in which people see a batch: like beside like, groups and what is in them in random order.
+
+    So neither the place of a picture nor that of its group tells why it is asked for, and what was answered when people stop
+    early is a fair part of the batch.
+    """
+    names = sorted({*groups})
+    places = {names[n]: place for place, n in enumerate(rng.permutation(len(names)).tolist())}
+    chance = rng.permutation(len(groups)).tolist()
+    return sorted(range(len(groups)), key=lambda n: (places[groups[n]], chance[n]))
