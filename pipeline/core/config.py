@@ -247,12 +247,49 @@ class ReviewSettings(Checked):
     random_share: float = setting(
         0.05, "share of a batch that is drawn at random, to keep the estimates honest", low=0.0, high=1.0
     )
+    gold_share: float = setting(
+        0.05,
+        "share of a batch that is gold questions, where there is gold: they tell who answers well",
+        low=0.0,
+        high=1.0,
+    )
+    strategy: str = setting(
+        "active",
+        "what a batch is chosen by unless --strategy says otherwise",
+        choices=("active", "p_error", "margin", "entropy", "disagreement", "random"),
+    )
+    price_per_hour: float = setting(
+        0.0, "what an hour of a person's time costs; 0: not said, and budgets can't be money", low=0.0
+    )
+    currency: str = setting("USD", "the money that price_per_hour is in, three capital letters")
+    options: int = setting(
+        6, "classes that a task shows first, at most; 0: always all of them", unit="classes", low=0, high=50
+    )
+    spread: float = setting(
+        0.9,
+        "how much less a picture is worth beside a copy of it in the batch; 0: batches are not spread out",
+        low=0.0,
+        high=1.0,
+    )
+    balance: str = setting(
+        "", "attributes, with commas between, of whose groups none is left out of a batch, such as gender,race"
+    )
+    balance_floor: float = setting(
+        0.8, "least part of its share among the candidates that each of these groups has of a batch", low=0.0, high=1.0
+    )
+    most_answers: int = setting(5, "people after whom a picture is not asked again by itself", unit="people", low=1)
     min_probability: float = setting(
         0.6, "a decision is taken where the consensus is at least this probable", low=0.5, high=1.0
     )
     experts: str = setting(
         "",
         "people, by the names of their answers and with commas between, whose single answer adjudicates a label in an audit",
+    )
+    amplify_error: float = setting(
+        0.01,
+        "`review amplify` gives labels of which, with 95 % confidence, at most this share is not what people would answer",
+        low=0.0001,
+        high=0.5,
     )
     seconds_per_label: float = setting(
         6.0, "time that an answer is expected to take until answers tell", unit="seconds", low=0.1
@@ -283,6 +320,31 @@ class ReviewSettings(Checked):
 
 
 @dataclass(frozen=True)
+class LabelStudioSettings(Checked):
+    """The labeling tool where people answer. Its token comes from LABEL_STUDIO_API_KEY or from `token_file`, never from here."""
+
+    section = "label_studio"
+    url: str = setting("", "where Label Studio runs, such as https://labels.example.org; empty: answers come as files")
+    token_file: str = setting("", "file with the token, of mode 600; the variable LABEL_STUDIO_API_KEY overrides it")
+    ca_file: str = setting("", "certificates (PEM) that TLS is verified with; empty: those that Python brings")
+    allow_http: bool = setting(
+        False, "send the token over plain http to a server that is not this machine: who listens can read it"
+    )
+    pictures: str = setting(
+        "upload",
+        "`upload` pictures to the server, or put them into a `folder` that it serves as local files",
+        choices=("upload", "folder"),
+    )
+    folder: str = setting(
+        "", "with pictures = `folder`: the server's document root of local files, as this machine sees it"
+    )
+    folder_there: str = setting("", "the same folder as the server sees it; empty: under the same path")
+    references: int = setting(2, "pictures beside each choice that surely show it", unit="pictures", low=0, high=4)
+    page: int = setting(500, "tasks that are imported at once", unit="tasks", low=1, high=10_000)
+    timeout_s: float = setting(120.0, "how long the server may take to answer", unit="s", low=1.0, high=3600.0)
+
+
+@dataclass(frozen=True)
 class Waiver(Checked):
     """A finding that somebody has looked at and accepts: `[[waivers]]`."""
 
@@ -307,6 +369,7 @@ class Settings:
     train: TrainSettings = TrainSettings()
     lint: LintSettings = LintSettings()
     review: ReviewSettings = ReviewSettings()
+    label_studio: LabelStudioSettings = LabelStudioSettings()
     waivers: tuple[Waiver, ...] = ()
 
 
