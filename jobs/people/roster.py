@@ -38,7 +38,7 @@ def run_roster(lake: Lake, settings: Settings, *, as_of: str | int | None = None
     mine: dict[str, list[Given]] = defaultdict(list)
     for one in answered:
         mine[one.annotator].append(one)
-    agree = _agreement(answered)
+    agree = _agreement(answered, silent)
     rows = []
     for name in sorted({*mine, *newest}):
         seconds = [one.seconds for one in mine[name] if one.seconds is not None]
@@ -61,15 +61,18 @@ def _share(k: float, n: int) -> dict[str, Any]:
     return {"k": round(k, 2), "n": n, "share": value, "interval": [round(interval.low, 4), round(interval.high, 4)]}
 
 
-def _agreement(answered: Sequence[Given]) -> dict[str, tuple[float, int]]:
-    """For each person the sum, over pictures that others answered too, of the part of these who said the same; and how many."""
+def _agreement(answered: Sequence[Given], silent: frozenset[str]) -> dict[str, tuple[float, int]]:
+    """For each person the sum, over pictures that others answered too, of the part of these who said the same; and how many.
+
+    Paused people are no others.
+    """
     said: dict[str, dict[str, str]] = defaultdict(dict)
     for one in answered:
         said[one.content_id][one.annotator] = one.said
     sums: dict[str, tuple[float, int]] = {}
     for people in said.values():
         for name, mine in people.items():
-            others = [other for who, other in people.items() if who != name]
+            others = [other for who, other in people.items() if who not in {name, *silent}]
             if others:
                 k, n = sums.get(name, (0.0, 0))
                 sums[name] = (k + others.count(mine) / len(others), n + 1)

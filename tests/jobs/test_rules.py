@@ -16,7 +16,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "rules"
 
 
 def test_the_rules_of_this_version_are_all_there() -> None:
-    codes = "101 102 103 104 201 202 203 301 302 303 304 305 306 307 308 501 502 503 504"
+    codes = "101 102 103 104 201 202 203 301 302 303 304 305 306 307 308 501 502 503 504 601 602"
     assert list(rules.RULES) == [f"SL{code}" for code in codes.split()]
 
 
