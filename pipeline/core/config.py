@@ -342,6 +342,19 @@ class LabelStudioSettings(Checked):
     references: int = setting(2, "pictures beside each choice that surely show it", unit="pictures", low=0, high=4)
     page: int = setting(500, "tasks that are imported at once", unit="tasks", low=1, high=10_000)
     timeout_s: float = setting(120.0, "how long the server may take to answer", unit="s", low=1.0, high=3600.0)
+    overlap_s: float = setting(
+        120.0,
+        "a pull asks from so long before the last one's time: for servers whose clocks differ and for what is saved late",
+        unit="s",
+        low=0.0,
+        high=86_400.0,
+    )
+    annotators: str = setting(
+        "email",
+        "what annotators are called in the lake, its history and reports: their e-mail address, or `user-` and the tool's number",
+        choices=("email", "number"),
+    )
+    poll_s: float = setting(60.0, "`review serve` asks so often, whether or not a webhook came", unit="s", low=1.0)
 
 
 @dataclass(frozen=True)
