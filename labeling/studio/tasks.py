@@ -128,7 +128,7 @@ def asked_before(user: int) -> dict[str, Any]:
 def read(result: object, names: Mapping[str, str]) -> Said | Refused:
     """The answer that a result of Label Studio is; `names`: code → class of what was asked. Never raises.
 
-    A class of the full list counts only beside *none of these*, as the screen shows it only then.
+    A class of the full list counts alone or beside *none of these*, as the screen offers it.
     """
     if not isinstance(result, list):
         return Refused(f"the result is a {type(result).__name__}, a list was expected")
@@ -165,14 +165,13 @@ def _chosen(part: object) -> tuple[str, str | None] | Refused:
 
 def _said(chosen: Mapping[str, str], names: Mapping[str, str]) -> Said | Refused:
     first, listed = chosen.get(ANSWER), chosen.get(LIST)
-    if first is None:
-        return Refused("nothing was chosen")
-    if first == NONE and listed is not None:
-        first = listed
-    elif listed is not None:
+    if listed is not None and first not in {None, NONE}:
         return Refused("a class of the list was chosen beside another answer")
-    if first in SPECIAL and listed is None:
+    if listed is None and first in SPECIAL:
         return Said(SPECIAL[first])
-    if first not in names:
-        return Refused(f"the choice {first[:40]!r} was not offered")
-    return Said("label", names[first])
+    picked = first if listed is None else listed
+    if picked is None:
+        return Refused("nothing was chosen")
+    if picked not in names:
+        return Refused(f"the choice {picked[:40]!r} was not offered")
+    return Said("label", names[picked])
