@@ -43,34 +43,43 @@ def take(
         "batches": sorted({row["batch"] for row in rows}),
         "version": None,
     }
-    if not rows:
-        return summary
+    return record(lake, version, rows, summary, inputs=inputs, now=now, asked=asked)
+
+
+def record(
+    lake: Lake,
+    version: Version,
+    rows: Sequence[Mapping[str, Any]],
+    summary: Mapping[str, Any],
+    *,
+    inputs: Mapping[str, Any],
+    now: datetime,
+    asked: pa.Table,
+    beside: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+) -> dict[str, Any]:
+    """Rows of `annotations`, and those of other tables that hold with them or not at all, in one commit.
+
+    `asked`: the table `batches`; what it does not ask for becomes a batch of its own. No rows, no version. Returns the summary with it.
+    """
+    beside = {table: its for table, its in (beside or {}).items() if its}
+    if not rows and not beside:
+        return dict(summary)
     attempt = lake.attempt("review pull", inputs, base=version)
-    attempt.append("annotations", rows_of("annotations", [row | {"time": now} for row in rows]))
+    attempt.append("annotations", rows_of("annotations", [{**row, "time": now} for row in rows]))
     known = set(zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True))
     unasked = list(
         dict.fromkeys((r["batch"], r["sample_id"]) for r in rows if (r["batch"], r["sample_id"]) not in known)
     )
-    choices = dataset.class_names(lake, version)
-    attempt.append(
-        "batches",
-        rows_of(
-            "batches",
-            [
-                {
-                    "batch": name,
-                    "sample_id": sample_id,
-                    "position": n,
-                    "strategy": OUTSIDE,
-                    "choices": choices,
-                    "time": now,
-                }
-                for n, (name, sample_id) in enumerate(unasked)
-            ],
-        ),
-    )
+    choices = dataset.class_names(lake, version) if unasked else []
+    outside = [
+        {"batch": name, "sample_id": sample_id, "position": n, "strategy": OUTSIDE, "choices": choices, "time": now}
+        for n, (name, sample_id) in enumerate(unasked)
+    ]
+    attempt.append("batches", rows_of("batches", outside))
+    for table, its in beside.items():
+        attempt.append(table, rows_of(table, its))
     made = attempt.commit(summary)
-    return summary | {"version": made.id}
+    return dict(summary) | {"version": made.id}
 
 
 def _newest_state(lake: Lake, version: Version) -> dict[str, dict[str, Any]]:
@@ -88,7 +97,8 @@ def _place(
     if batch is not None and batch not in names:
         raise unknown("batch", batch, names)
     in_batch = {row["sample_id"] for row in rows if row["batch"] == batch}
-    said = {(row["annotator"], row["sample_id"], _content(row)) for row in current.values()}
+    holding = [row for row in current.values() if row["state"] != "deleted"]
+    said = {(row["annotator"], row["sample_id"], _content(row)) for row in holding}
     placed = []
     for answer in found:
         if batch is not None and answer.sample_id not in in_batch:
@@ -96,7 +106,7 @@ def _place(
         name = batch or newest.get(answer.sample_id, outside)
         identity = annotation_id(name, answer.sample_id, answer.annotator)
         before = current.get(identity)
-        if (_content(before) if before else None) == answer.content:
+        if before and before["state"] != "deleted" and _content(before) == answer.content:
             state = "known"
         elif batch is None and (answer.annotator, answer.sample_id, answer.content) in said:
             state = "known"  # the same answer, given to an earlier batch

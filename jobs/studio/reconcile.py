@@ -1,0 +1,24 @@
+"""Before decisions are made of answers, all ids in the tool are compared with those that are held."""
+
+from typing import Any
+
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.studio import pull
+from secondlook.jobs.studio.client import connect
+from secondlook.jobs.studio.projects import open_rows
+from secondlook.pipeline.core.config import Settings
+
+
+def before_commit(lake: Lake, settings: Settings, *, offline: bool = False) -> dict[str, Any] | None:
+    """Bring the lake to what the tool says: see `pull.run`, whose summary this returns.
+
+    None, and nothing done, where no server is set up, where no batch is open there, or where told `offline`.
+    Raises UnavailableError where the server is away.
+    """
+    if offline or not settings.label_studio.url or lake.head() is None or not open_rows(lake, lake.at()):
+        return None
+    studio = connect(settings)
+    try:
+        return pull.run(lake, settings, studio, full=True)
+    finally:
+        studio.close()
