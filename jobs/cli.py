@@ -50,6 +50,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "review status": Verb("review.status", "status", "How far people are, what is left, and when to stop."),
         "review gold": Verb("people.gold", "gold", "Pictures whose class is known beyond doubt."),
         "review annotators": Verb("people.roster", "annotators", "Who answers, how well, and who is paused."),
+        "explore": Verb("explore.explore", "explore", "Look around in FiftyOne; tags come back."),
         "share": Verb("share.share", "share", "How many labels are wrong, with an interval."),
         "commit": Verb("review.commit", "commit", "Answers become label decisions and a new version."),
         "report": Verb("report.report", "report", "The audit as one self-contained HTML page."),

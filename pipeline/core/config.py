@@ -358,6 +358,16 @@ class LabelStudioSettings(Checked):
 
 
 @dataclass(frozen=True)
+class ExploreSettings(Checked):
+    """Looking around in FiftyOne."""
+
+    section = "explore"
+    cache_gb: float = setting(
+        10.0, "pictures that `explore` may write to disk, of those that don't lie on this machine", unit="GB", low=0.0
+    )
+
+
+@dataclass(frozen=True)
 class Waiver(Checked):
     """A finding that somebody has looked at and accepts: `[[waivers]]`."""
 
@@ -383,6 +393,7 @@ class Settings:
     lint: LintSettings = LintSettings()
     review: ReviewSettings = ReviewSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()
+    explore: ExploreSettings = ExploreSettings()
     waivers: tuple[Waiver, ...] = ()
 
 
