@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.studio.send import mark_of
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.answers import Batch
 from secondlook.labeling.studio.settle import Held
@@ -19,9 +20,13 @@ ARCHIVED = "archived"
 
 @dataclass(frozen=True)
 class Project:
-    """A batch where it is answered: its row of `projects`, what was asked of whom, and what is held of the answers."""
+    """A batch where it is answered: its row of `projects`, what was asked, and what is held of the answers.
+
+    mark: what its project in the tool is known by. codes: sample_id → code → class of what may be answered.
+    """
 
     row: Mapping[str, Any]
+    mark: str
     codes: Mapping[str, Mapping[str, str]]
     held: Held
 
@@ -58,17 +63,25 @@ def open_rows(lake: Lake, version: Version) -> list[dict[str, Any]]:
 def described(lake: Lake, version: Version, rows: Collection[Mapping[str, Any]], asked: pa.Table) -> list[Project]:
     """Projects with all that the lake knows of them. `asked`: the table `batches`."""
     names = pa.array([row["batch"] for row in rows], pa.string())
-    codes: dict[str, dict[str, Mapping[str, str]]] = defaultdict(dict)
+    queues: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in asked.filter(pc.is_in(asked["batch"], value_set=names)).sort_by("position").to_pylist():
+        queues[row["batch"]].append(row)
+    held = _held(lake, version, names)
+    nothing = Held([], frozenset())
+    return [
+        Project(row, mark_of(lake, queue), _codes(queue), held.get(row["batch"], nothing))
+        for row in rows
+        if (queue := queues[row["batch"]])
+    ]
+
+
+def _codes(queue: Collection[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:
     made: dict[tuple[str, ...], Mapping[str, str]] = {}  # choices are the same for most of a batch
-    for row in (
-        asked.filter(pc.is_in(asked["batch"], value_set=names)).select(["batch", "sample_id", "choices"]).to_pylist()
-    ):
+    for row in queue:
         choices = tuple(row["choices"] or ())
         if choices not in made:
             made[choices] = tasks.codes(choices)
-        codes[row["batch"]][row["sample_id"]] = made[choices]
-    held = _held(lake, version, names)
-    return [Project(row, codes[row["batch"]], held.get(row["batch"], Held([], frozenset()))) for row in rows]
+    return {row["sample_id"]: made[tuple(row["choices"] or ())] for row in queue}
 
 
 def _held(lake: Lake, version: Version, names: pa.Array) -> dict[str, Held]:

@@ -40,7 +40,7 @@ def compared(studio: Studio, project: Project, settings: Settings) -> Seen:
     differing = {one.task for n, one in expected.items() if n not in live or live[n]["changed"] != one.changed}
     lost = {n: row for n, row in live.items() if n not in expected}
     differing |= {there[n].task for n in lost if n in there}
-    if lost and not changes.is_of(studio, project.number, project.batch):
+    if lost and not changes.is_of(studio, project.number, project.mark):
         raise GoneError(f"project {project.number} is no longer the one of {project.batch}")
     return changes.completed(studio, project.number, changes.of_tasks(studio, project.number, differing), lost, newest)
 

@@ -12,6 +12,7 @@ from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.studio import pull
 from secondlook.jobs.studio.client import Studio, connect
+from secondlook.jobs.studio.send import mark_of
 from secondlook.jobs.studio.token import Token
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.config import screen
@@ -90,24 +91,25 @@ def filled(at: Path, n: int = 6, classes: Sequence[str] = CLASSES) -> tuple[Lake
 
 
 def ask(
-    server: LabelStudio, at: Path, n: int = 6, *, url: str | None = None, classes: Sequence[str] = CLASSES
+    server: LabelStudio, at: Path, n: int = 6, *, classes: Sequence[str] = CLASSES, **settings_of_tool: Any
 ) -> Asked:
-    """A lake with a batch of n pictures in a project of the tool. `url`: what the lake is to reach the server by."""
+    """A lake with a batch of n pictures in a project of the tool, under settings of [label_studio]."""
     lake, samples = filled(at, n, classes)
-    settings = Settings(label_studio=LabelStudioSettings(url=url or server.url))
+    settings = Settings(label_studio=LabelStudioSettings(**{"url": server.url} | settings_of_tool))
     studio = connect(settings, Token(server.admin.token))
     options = [Option(tasks.code(name), name) for name in classes]
-    made = server.admin.post("/api/projects/", {"title": "batch-2", "label_config": screen(options)})
-    project = int(made.raise_for_status().json()["id"])
-    data = [tasks.task("batch-2", sample, f"/static/{n}.png", options) for n, sample in enumerate(samples)]
-    server.admin.post(f"/api/projects/{project}/import", data).raise_for_status()
-    listed = server.admin.session.get("/api/tasks", params={"project": project, "page_size": 1000}).json()["tasks"]
-    attempt = lake.attempt("review push", {"n": n})
     queue = [
         {"batch": "batch-2", "sample_id": sample, "position": i, "strategy": "SL101", "choices": list(classes)}
         | {"time": NOW}
         for i, sample in enumerate(samples)
     ]
+    described = {"title": "batch-2", "description": mark_of(lake, queue)}
+    made = server.admin.post("/api/projects/", described | {"label_config": screen(options)})
+    project = int(made.raise_for_status().json()["id"])
+    data = [tasks.task("batch-2", sample, f"/static/{n}.png", options) for n, sample in enumerate(samples)]
+    server.admin.post(f"/api/projects/{project}/import", data).raise_for_status()
+    listed = server.admin.session.get("/api/tasks", params={"project": project, "page_size": 1000}).json()["tasks"]
+    attempt = lake.attempt("review push", {"n": n})
     attempt.append("batches", rows("batches", queue))
     attempt.append("projects", rows("projects", [in_tool(settings, project, n)]))
     attempt.commit({})
