@@ -24,7 +24,8 @@ def screen(classes: Sequence[Option], *, show_guess: bool = False, few: bool = T
     required = {"required": "true", "requiredMessage": "Choose an answer first."} if few else {}
     if classes and not few:
         _list(ET.SubElement(right, "View", className="sl-list"), classes, facts)
-    ET.SubElement(right, "Choices", name=ANSWER, value="$options", **facts, **required)
+    offered = ET.SubElement(right, "View", className="sl-options")
+    ET.SubElement(offered, "Choices", name=ANSWER, value="$options", **facts, **required)
     if classes and few:
         when = {"visibleWhen": "choice-selected", "whenTagName": ANSWER, "whenChoiceValue": NONE}
         below = ET.SubElement(right, "View", className="sl-list", **when)
@@ -54,8 +55,46 @@ def _list(view: ET.Element, classes: Sequence[Option], facts: dict[str, str]) ->
         ET.SubElement(listed, "Choice", value=one.text, alias=one.code)
 
 
+# Classes that begin with lsf- and ant- are Label Studio's own. No `>` here: its sanitizer would write it as an entity.
 STYLE = """
-.sl-screen { display: flex; flex-wrap: wrap; gap: 16px; align-items: flex-start; }
-.sl-picture { flex: 3 1 300px; min-width: 0; }
-.sl-answers { flex: 2 1 300px; min-width: 0; }
+.lsf-sidepanels__wrapper, .lsf-sidepanels .lsf-toolbar, .sl-options .lsf-hint { display: none; }
+.lsf-editor { min-width: 0; }
+.lsf-sidepanels, .lsf-sidepanels__content { padding: 0 !important; margin: 0 !important; width: 100% !important; max-width: none !important; }
+.lsf-sidepanels { grid-template-columns: 1fr !important; }
+.sl-screen { display: flex; flex-wrap: wrap; gap: 20px; align-items: flex-start; }
+.sl-picture { flex: 3 1 320px; min-width: 0; max-width: min(70vh, 100%); }
+.sl-answers { flex: 2 1 340px; min-width: 0; max-width: 720px; }
+.sl-options .lsf-choices { display: grid; grid-template-columns: repeat(3, minmax(0, 1fr)); gap: 8px; margin: 0; }
+.sl-options .lsf-choice { max-width: 100%; margin: 0; padding: 0; }
+.sl-options .lsf-choice:has(.sl-first) { grid-column-start: 1; }
+.sl-options .lsf-choice__item { height: 100%; }
+.sl-options .ant-radio-wrapper { display: flex; height: 100%; margin: 0; padding: 10px; border-radius: 8px; cursor: pointer;
+  border: 2px solid var(--color-neutral-border, #ccc); background: var(--color-neutral-surface, #fff0); }
+.sl-options .ant-radio-wrapper:hover { border-color: var(--color-primary-border, #617ada); }
+.sl-options .ant-radio-wrapper:focus-within { outline: 2px solid var(--color-primary-border, #617ada); outline-offset: 1px; }
+.sl-options .ant-radio-wrapper:has(.ant-radio-checked) { border-color: var(--color-primary-border, #617ada);
+  background: var(--color-primary-background, #e6ebff); }
+.sl-options .ant-radio { position: absolute; opacity: 0; }
+.sl-options .ant-radio-wrapper span { padding: 0; min-width: 0; max-width: 100%; }
+.sl-class, .sl-button { display: flex; flex-direction: column; gap: 8px; }
+.sl-pictures { display: flex; gap: 4px; }
+.sl-pictures img { flex: 0 1 96px; min-width: 0; width: 50%; aspect-ratio: 1; object-fit: contain; border-radius: 4px; }
+.sl-name { display: flex; gap: 8px; align-items: baseline; overflow-wrap: anywhere; font-weight: 600; }
+.sl-name kbd { flex: none; min-width: 22px; text-align: center; padding: 0 5px; border-radius: 4px; font: inherit; font-size: 12px;
+  border: 1px solid var(--color-neutral-border, #ccc); background: var(--color-neutral-background, #fff); }
+.sl-list { margin-top: 16px; }
+.sl-list h5, .sl-list .lsf-header { margin: 0 0 8px; font-size: 15px; }
+.sl-list .lsf-choices { margin: 0; max-height: 45vh; overflow-y: auto; }
+.sl-list .lsf-choice { overflow-wrap: anywhere; }
+@media (max-width: 760px) {
+  .lsf-editor, .lsf-wrapper, .lsf-sidepanels { width: 100% !important; max-width: 100vw; margin: 0 !important; left: 0 !important; }
+  .sl-screen { gap: 10px; }
+  .sl-picture { flex-basis: 100%; max-width: min(42vh, 100%); margin: 0 auto; }
+  .sl-answers { flex-basis: 100%; }
+  .sl-options .ant-radio-wrapper { padding: 8px; }
+  .sl-class .sl-name kbd, .sl-button kbd { display: none; }
+  .lsf-history-buttons, .lsf-bottombar .lsf-action-buttons { display: none; }
+  .lsf-bottombar__group { min-width: 0; }
+  .lsf-current-task__task-id { white-space: nowrap; }
+}
 """

@@ -105,15 +105,13 @@ def task(
 
 
 def _choice(alias: str, text: str, key: str, pictures: Sequence[str] = ()) -> dict[str, str]:
+    """A choice as Label Studio takes it; `html` is what is shown, and everything in it that comes from data is escaped."""
+    kind = "sl-class" if alias not in SPECIAL else "sl-button sl-first" if alias == NONE else "sl-button"
     seen = "".join(f'<img src="{html.escape(url)}" alt="">' for url in pictures)
-    kind = "sl-button" if alias in SPECIAL else "sl-class"
-    shown_key = f"<kbd>{html.escape(key.upper())}</kbd>" if key else ""
-    row = f'<span class="sl-name">{shown_key}<span>{html.escape(text)}</span></span>'
-    choice = {
-        "value": text,
-        "alias": alias,
-        "html": f'<span class="{kind}">{seen and f"<span class=sl-pictures>{seen}</span>"}{row}</span>',
-    }
+    beside = f'<span class="sl-pictures">{seen}</span>' if seen else ""
+    pressed = f"<kbd>{html.escape(key.upper())}</kbd>" if key else ""
+    name = f'<span class="sl-name">{pressed}<span>{html.escape(text)}</span></span>'
+    choice = {"value": text, "alias": alias, "html": f'<span class="{kind}">{beside}{name}</span>'}
     return choice | {"hotkey": key} if key else choice
 
 
