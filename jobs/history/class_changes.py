@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
@@ -24,7 +25,7 @@ from secondlook.jobs.review import batches, queue
 from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
-from secondlook.labeling.acquire import batch as acquire
+from secondlook.labeling.acquire.choose import arrange
 from secondlook.labeling.class_changes import check, check_undo, cleaned, find, told
 from secondlook.labeling.class_list import (
     MERGED,
@@ -37,6 +38,7 @@ from secondlook.labeling.class_list import (
     ClassEvent,
 )
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.report.formats import printable
 
 VERBS = {
@@ -162,10 +164,12 @@ def _tasks(lake: Lake, version: Version, attempt: Attempt, event: ClassEvent, be
     contents: dict[str, str] = {}
     for content, sample in zip(bearing["content_id"].to_pylist(), bearing["sample_id"].to_pylist(), strict=True):
         contents.setdefault(content, sample)  # equal pictures are asked for once
-    asked = [acquire.Candidate(sample, content, SPLIT, 1.0) for content, sample in contents.items()]
-    chosen = acquire.arrange(queue.paired(lake, version, asked), seed=attempt.seq)
+    guess = queue.guesses(lake, version, pa.array([*contents], pa.string()))
+    groups = [" / ".join(sorted(guess[content].classes)) if content in guess else "" for content in contents]
+    samples = list(contents.values())
     facts = {"batch": f"batch-{attempt.seq}", "strategy": SPLIT, "choices": sorted(event.names), "time": event.time}
-    return [facts | {"sample_id": one.sample_id, "position": n} for n, one in enumerate(chosen)]
+    order = arrange(groups, generator(attempt.seq, "classes", "split"))
+    return [facts | {"sample_id": samples[at], "position": n} for n, at in enumerate(order)]
 
 
 # The verbs

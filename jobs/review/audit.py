@@ -23,7 +23,7 @@ from secondlook.jobs.review.batches import queue_files
 from secondlook.jobs.share.adjudicated import STRATEGY, Audit, audit, calibration, voices_by_content
 from secondlook.jobs.share.adjudicated import experts as experts_of
 from secondlook.jobs.share.frame import Frame, frame, same_labels
-from secondlook.labeling.adjudication import Adjudicated, adjudicate
+from secondlook.labeling.adjudication import PEOPLE, Adjudicated, adjudicate
 from secondlook.pipeline.audit.labels.calibrated import Calibrator
 from secondlook.pipeline.audit.share.sampling import Design, draw, united
 from secondlook.pipeline.core.config import Settings
@@ -42,13 +42,15 @@ def run_audit(
     to: Path | None = None,
     pictures: Path | None = None,
     seed: int = 0,
+    sending: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Draw up to n samples for an audit of this version's labels, record them, and write their queue.
 
     Where the newest audit is of these very labels, it grows, and the answers that it has steer the draw; else a new one
-    begins. `again` draws nothing and asks once more for what has no adjudicated label yet. Returns batch, asked, strategies, audit, drawn,
-    how they were drawn, and the version.
+    begins. `again` draws nothing and asks once more for what has no adjudicated label yet. `sending` notes that the batch is to go to a
+    labeling tool. Three people are asked, among all classes: a few would be the model's choice, and an audit is of the model too.
+    Returns batch, asked, strategies, audit, drawn, how they were drawn, why they are fewer than n (`clipped`), and the version.
     """
     for target in (to, pictures):
         if target is not None:
@@ -69,6 +71,7 @@ def run_audit(
         "audit": made.audit or None,
         "drawn": sum(row["batch"] is None for row in made.rows),
         "how": made.how,
+        "clipped": _clipped(made, n, again),
         "version": None,
     }
     if not made.asked and not made.rows:
@@ -80,7 +83,7 @@ def run_audit(
     when = now or datetime.now(UTC)
     tasks = [
         {"batch": name, "sample_id": made.asked[at], "position": position, "strategy": STRATEGY}
-        | {"choices": choices, "time": when}
+        | {"choices": choices, "people": PEOPLE, "time": when}
         for position, at in enumerate(order.tolist())
     ]
     attempt.append("batches", rows_of("batches", tasks))
@@ -88,7 +91,7 @@ def run_audit(
         "audit_samples", rows_of("audit_samples", [row | {"batch": row["batch"] or name} for row in made.rows])
     )
     with queue_files(lake, version, tasks, to, pictures, show_guess=False):
-        committed = attempt.commit(summary)
+        committed = attempt.commit(summary | {"sending": sending})
     return summary | {"version": committed.id}
 
 
@@ -100,6 +103,14 @@ class _Draw:
     rows: Sequence[dict[str, Any]]
     asked: Sequence[str]
     how: str
+
+
+def _clipped(made: _Draw, n: int, again: bool) -> str:
+    """Why fewer were drawn than asked for; "" where they were not."""
+    drawn = sum(row["batch"] is None for row in made.rows)
+    if again or drawn >= n:
+        return ""
+    return f"{n:,} were asked for, and {drawn:,} labeled pictures were left to draw: the audit has all of them now"
 
 
 def _unsettled(found: Audit | None) -> list[str]:

@@ -1,6 +1,7 @@
 """A batch goes out: what people are asked, recorded in `batches`, and the files that they work from."""
 
 import contextlib
+import dataclasses
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,12 +16,21 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.review import queue
+from secondlook.jobs.review.plan import Plan, plan
 from secondlook.jobs.share.adjudicated import STRATEGY as AUDIT
+from secondlook.jobs.share.adjudicated import number
 from secondlook.jobs.terminal.console import say
-from secondlook.labeling.acquire import batch as acquire
+from secondlook.labeling.acquire import balance
+from secondlook.labeling.acquire import budget as budgets
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
+
+GROUPS = 20  # of a batch that its summary names, the largest
+READ = (
+    "samples", "labels", "classes", "findings", "batches", "annotations", "annotators", "gold", "predictions", "models",
+    "evidence", "audit_samples", "projects",
+)  # fmt: skip
 
 
 def run_push(
@@ -29,21 +39,61 @@ def run_push(
     *,
     to: Path | None = None,
     pictures: Path | None = None,
-    budget: int | None = None,
+    budget: int | str | None = None,
+    strategy: str | None = None,
     seed: int = 0,
     classes: Sequence[str] = (),
     again: bool = False,
     show_guess: bool = False,
+    dry_run: bool = False,
+    sending: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
-    """Choose a batch, record it in `batches`, and write its queue. Returns batch, asked, strategies and the version.
+    """Choose a batch, record it in `batches`, and write its queue.
 
-    `classes` may be answered beside those that the lake knows. Raises UserError where a target is taken.
+    `budget` is as `--budget` takes it; `classes` may be answered beside those that the lake knows; `sending` notes that the batch is to
+    go to a labeling tool, `dry_run` records and writes nothing. Returns batch, asked, strategies, strategy, groups, seconds, price, gain,
+    candidates, balance and the version. Raises UserError where a target is taken.
     """
-    targets = [target for target in (to, pictures) if target is not None]
-    for target in targets:
-        refuse_taken(target)
+    for target in (to, pictures):
+        if target is not None:
+            refuse_taken(target)
     version = lake.at()
+    choices = _choices(lake, version, classes)
+    review = settings.review
+    asked = budgets.parse(str(review.budget if budget is None else budget))
+    limit = budgets.limit(asked, price_per_hour=review.price_per_hour, currency=review.currency)
+    made = plan(lake, version, settings, limit, classes=choices, strategy=strategy, again=again, seed=seed)
+    questions = made.questions
+    summary: dict[str, Any] = {
+        "batch": None,
+        "asked": len(questions),
+        "strategies": dict(sorted(Counter(one.strategy for one in questions).items())),
+        "quarantined": dataset.count_quarantined(lake, version),
+        "version": None,
+    }
+    if not questions:
+        return summary
+    summary |= _told(made, settings, asked, strategy or review.strategy)
+    if dry_run:
+        return summary
+    inputs = {"budget": str(asked), "strategy": strategy or review.strategy, "seed": seed, "classes": list(classes)}
+    inputs |= {"again": again, "review": dataclasses.asdict(review)}
+    attempt = lake.attempt("review push", inputs | {"tables": {t: version.tables.get(t) for t in READ}}, base=version)
+    summary["batch"] = name = f"batch-{attempt.seq}"
+    tasks = [
+        {"batch": name, "sample_id": one.sample_id, "position": n, "strategy": one.strategy, "choices": choices}
+        | {"options": one.options, "group": one.group, "time": now or datetime.now(UTC)}
+        for n, one in enumerate(questions)
+    ]
+    attempt.append("batches", rows_of("batches", tasks))
+    with queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
+        committed = attempt.commit(summary | {"sending": sending})
+    return summary | {"version": committed.id}
+
+
+def _choices(lake: Lake, version: Version, classes: Sequence[str]) -> list[str]:
+    """All classes that may be answered."""
     listed = read_classes(lake, version)
     for name in classes:
         if listed.concern(name) is not None:
@@ -51,33 +101,40 @@ def run_push(
     choices = in_order([*dataset.class_names(lake, version), *classes])
     if not choices:
         raise UserError("the lake knows no classes yet; name them with --classes cat,dog")
-    size = budget or settings.review.budget
-    share = settings.review.random_share
-    doubted, unlabeled, rest = queue.candidates(lake, version, again=again)
-    chosen = acquire.choose(doubted, unlabeled, rest, budget=size, random_share=share, seed=seed)
-    chosen = acquire.arrange(queue.paired(lake, version, chosen), seed=seed)
-    summary: dict[str, Any] = {
-        "batch": None,
-        "asked": len(chosen),
-        "strategies": dict(sorted(Counter(one.strategy for one in chosen).items())),
-        "quarantined": dataset.count_quarantined(lake, version),
-        "version": None,
+    return choices
+
+
+def _told(made: Plan, settings: Settings, asked: budgets.Budget, strategy: str) -> dict[str, Any]:
+    """What a batch is, for its summary: kept with the version, so that a report can say it later."""
+    review = settings.review
+    seconds = sum(one.seconds for one in made.questions)
+    groups = Counter(one.group for one in made.questions)
+    return {
+        "strategy": strategy,
+        "budget": str(asked),
+        "candidates": dict(made.candidates),
+        "gold": made.gold,
+        "seconds": round(seconds, 1),
+        "price": round(seconds / 3600 * review.price_per_hour, 2) if review.price_per_hour else None,
+        "currency": review.currency if review.price_per_hour else None,
+        "gain": made.gain,
+        "groups": dict(sorted(groups.items(), key=lambda one: (-one[1], one[0]))[:GROUPS]),
+        "balance": dict(made.balance),
+        "left_out": balance.left_out(made.balance, review.balance_floor),
     }
-    if not chosen:
-        return summary
-    inputs = {"budget": size, "random_share": share, "seed": seed, "classes": list(classes), "again": again}
-    read = ("samples", "labels", "findings", "batches", "annotations", "predictions", "models", "classes")
-    attempt = lake.attempt("review push", inputs | {"tables": {t: version.tables.get(t) for t in read}}, base=version)
-    summary["batch"] = name = f"batch-{attempt.seq}"
-    tasks = [
-        {"batch": name, "sample_id": one.sample_id, "position": n, "strategy": one.strategy, "choices": choices}
-        | {"time": now or datetime.now(UTC)}
-        for n, one in enumerate(chosen)
+
+
+def unfinished(lake: Lake, version: Version) -> list[str]:
+    """Batches that were to go to a labeling tool and are not there whole, oldest first."""
+    projects = lake.latest("projects", version, ["batch", "state"])
+    state = dict(zip(projects["batch"].to_pylist(), projects["state"].to_pylist(), strict=True))
+    meant = [
+        one.summary["batch"]
+        for one in lake.versions.all()
+        if one.id <= version.id and one.summary.get("sending") and one.summary.get("batch")
     ]
-    attempt.append("batches", rows_of("batches", tasks))
-    with queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
-        made = attempt.commit(summary)
-    return summary | {"version": made.id}
+    named = dict.fromkeys([*(batch for batch, its in state.items() if its == "made"), *meant])
+    return sorted((one for one in named if state.get(one, "made") == "made"), key=number)
 
 
 def run_again(

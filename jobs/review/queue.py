@@ -1,9 +1,9 @@
-"""The labeling queue: which samples a batch asks for, and the files that people work from."""
+"""The labeling queue as files that people work from: a CSV with a line a picture, and the pictures under opaque names."""
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +11,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.files.file_names import suffix_of
+from secondlook.jobs.files.spreadsheet import as_text
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.labeling.acquire.batch import NO_PAIR, WORTH, Candidate
+from secondlook.jobs.terminal.console import progress
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
 
 QUEUE_COLUMNS = ("annotator", "key", "label", "seconds", "picture", "choices")
+OPTIONS = "options"  # a column more where tasks show a few classes first
 GUESS_COLUMNS = ("given", "guess", "p_guess", "original_key")
 AT_ONCE = 32  # pictures held in memory while they are written out
 
@@ -30,16 +32,6 @@ class Guess:
 
     classes: tuple[str, ...]
     probability: float
-
-    @property
-    def pair(self) -> tuple[str, str]:
-        """The two best classes, sorted."""
-        return _pair(self.classes)
-
-
-def _pair(names: Iterable[str | None]) -> tuple[str, str]:
-    two = sorted({name for name in names if name})[:2]
-    return (two[0], two[1]) if len(two) == 2 else NO_PAIR
 
 
 def guesses(lake: Lake, version: Version, contents: pa.Array | None = None) -> dict[str, Guess]:
@@ -54,84 +46,6 @@ def guesses(lake: Lake, version: Version, contents: pa.Array | None = None) -> d
         row["content_id"]: Guess(tuple(model.classes[n] for n in row["classes"][:2]), float(row["probs"][0]))
         for row in rows.to_pylist()
     }
-
-
-def candidates(
-    lake: Lake, version: Version, *, again: bool
-) -> tuple[list[Candidate], list[Candidate], list[Candidate]]:
-    """Who could be asked for: (doubted, unlabeled, all others). Contents that a batch asked for are left out.
-
-    So are those whose class waits for a sign-off. With `again`, those among them that have answers but no decision come back, as the most valuable.
-    """
-    samples = dataset.samples(lake, version).select(["sample_id", "content_id", "label"])
-    samples, _ = dataset.without_quarantined(samples, dataset.quarantined(lake, version))
-    open_contents, asked = _asked(lake, version, samples)
-    samples = samples.filter(pc.invert(pc.is_in(samples["content_id"], value_set=asked)))
-    doubts = _doubts(lake, version)
-    unlabeled_contents = samples.filter(pc.is_null(samples["label"]))["content_id"].combine_chunks()
-    guess = guesses(lake, version, pc.unique(unlabeled_contents))
-    doubted, unlabeled, rest = [], [], []
-    for row in samples.to_pylist():
-        sample_id, content = row["sample_id"], row["content_id"]
-        if sample_id in doubts:
-            doubted.append(Candidate(sample_id, content, *doubts[sample_id]))
-        elif row["label"] is None:
-            known = guess.get(content)
-            value, pair = (1.0 - known.probability, known.pair) if known else (1.0, NO_PAIR)
-            unlabeled.append(Candidate(sample_id, content, "unlabeled", value, pair))
-        else:
-            rest.append(Candidate(sample_id, content, "random", 0.0))
-    if again:
-        doubted += [Candidate(sample_id, content, "again", 1.0) for content, sample_id in sorted(open_contents.items())]
-    return doubted, unlabeled, rest
-
-
-def paired(lake: Lake, version: Version, chosen: Sequence[Candidate]) -> list[Candidate]:
-    """The candidates, those without a pair with the two classes that the newest model finds most probable.
-
-    So that nobody sees by its group which pictures are there by chance.
-    """
-    alone = pa.array(sorted({one.content_id for one in chosen if one.pair == NO_PAIR}), pa.string())
-    guess = guesses(lake, version, alone) if len(alone) else {}
-    return [
-        replace(one, pair=guess[one.content_id].pair) if one.pair == NO_PAIR and one.content_id in guess else one
-        for one in chosen
-    ]
-
-
-def _asked(lake: Lake, version: Version, samples: pa.Table) -> tuple[dict[str, str], pa.Array]:
-    """Contents with answers but without a decision (content → a sample), and all contents that a batch asked for."""
-
-    def contents(sample_ids: pa.ChunkedArray) -> pa.Array:
-        of_them = pc.is_in(samples["sample_id"], value_set=pc.unique(sample_ids))
-        return pc.unique(samples.filter(of_them)["content_id"])
-
-    asked = contents(lake.read("batches", version, ["sample_id"])["sample_id"])
-    answers = lake.read("annotations", version, ["sample_id"])["sample_id"]
-    labels = lake.read("labels", version, ["sample_id", "source"])
-    decided = contents(labels.filter(pc.equal(labels["source"], "review"))["sample_id"])
-    answered = samples.filter(pc.is_in(samples["sample_id"], value_set=pc.unique(answers)))
-    left = answered.filter(pc.invert(pc.is_in(answered["content_id"], value_set=decided)))
-    return dict(zip(left["content_id"].to_pylist(), left["sample_id"].to_pylist(), strict=True)), asked
-
-
-def _doubts(lake: Lake, version: Version) -> dict[str, tuple[str, float, tuple[str, str]]]:
-    """Sample → (rule, what a look is worth, confused pair), of the finding of each sample that is worth most."""
-    rows = dataset.findings(lake, version)
-    if rows is None:
-        return {}
-    chosen = pc.and_(
-        pc.is_in(rows["rule"], value_set=pa.array(list(WORTH))), pc.equal(pc.fill_null(rows["waiver"], ""), "")
-    )
-    best: dict[str, tuple[str, float, tuple[str, str]]] = {}
-    for row in rows.filter(chosen).to_pylist():
-        value = WORTH[row["rule"]] * min(max(row["score"], 0.0), 1.0)
-        if row["subject"] not in best or value > best[row["subject"]][1]:
-            evidence = json.loads(row["evidence"] or "{}")
-            pair = _pair(evidence.get(name) for name in ("given", "suggested", "first", "second"))
-            pair = pair if pair != NO_PAIR else _pair(evidence.get("labels", ()))
-            best[row["subject"]] = row["rule"], value, pair
-    return best
 
 
 def write(
@@ -160,32 +74,32 @@ def write(
     contents = pa.array(sorted({row["content_id"] for row in by_id.values()}), pa.string())
     guess = guesses(lake, version, contents) if show_guess else {}
     classes = read_classes(lake, version)
+    few = any(task.get("options") for task in tasks)
     with file.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow([*QUEUE_COLUMNS, *(GUESS_COLUMNS if show_guess else ())])
+        writer.writerow([*QUEUE_COLUMNS, *([OPTIONS] if few else ()), *(GUESS_COLUMNS if show_guess else ())])
         for task in tasks:
             sample = by_id[task["sample_id"]]
             place = str(final / names[task["sample_id"]]) if final is not None else place_of(sample)
-            row = [
-                "",
-                task["sample_id"],
-                "",
-                "",
-                place,
-                json.dumps(classes.offered(task["choices"]), ensure_ascii=False),
-            ]
+            offered = [_as_json(classes.offered(task[name] or ())) for name in ("choices", *([OPTIONS] if few else ()))]
+            row = ["", task["sample_id"], "", "", place, *offered]
             if show_guess:
                 known = guess.get(sample["content_id"])
                 row += [sample["label"] or "", known.classes[0] if known else ""]
                 row += [f"{known.probability:.4f}" if known else "", sample["key"]]
-            writer.writerow(row)
+            writer.writerow([as_text(cell) for cell in row])  # people open it in a spreadsheet
+
+
+def _as_json(names: Sequence[str]) -> str:
+    return json.dumps(names, ensure_ascii=False)
 
 
 def telling(lake: Lake, version: Version, tasks: Sequence[Mapping[str, Any]]) -> int:
     """How many of the tasks have a key with a folder that is called like a class."""
     samples = lake.latest("samples", version, ["sample_id", "key"])
     keys = dict(zip(samples["sample_id"].to_pylist(), samples["key"].to_pylist(), strict=True))
-    return sum(bool({*keys[task["sample_id"]].split("/")[:-1]} & {*task["choices"]}) for task in tasks)
+    offered = {name for task in tasks for name in task["choices"]}
+    return sum(not offered.isdisjoint(keys[task["sample_id"]].split("/")[:-1]) for task in tasks)
 
 
 def place_of(sample: Mapping[str, Any]) -> str:
@@ -200,13 +114,15 @@ def _write_pictures(
     folder.mkdir()
     names: dict[str, str] = {}
     ordered = sorted(by_id.values(), key=lambda row: (row["content_id"], row["sample_id"]))
-    for start in range(0, len(ordered), AT_ONCE):
-        part = ordered[start : start + AT_ONCE]
-        found = images_by_content(lake, version, (row["content_id"] for row in part))
-        for row in part:
-            data = found[row["content_id"]]
-            if content_id(data) != row["content_id"]:
-                raise UserError(f"{row['key']} has changed where it was kept by reference; ingest it again")
-            names[row["sample_id"]] = row["sample_id"] + suffix_of(data, str(row["key"]))
-            (folder / names[row["sample_id"]]).write_bytes(data)
+    with progress("writing pictures", len(ordered)) as advance:
+        for start in range(0, len(ordered), AT_ONCE):
+            part = ordered[start : start + AT_ONCE]
+            found = images_by_content(lake, version, (row["content_id"] for row in part))
+            for row in part:
+                data = found[row["content_id"]]
+                if content_id(data) != row["content_id"]:
+                    raise UserError(f"{row['key']} has changed where it was kept by reference; ingest it again")
+                names[row["sample_id"]] = row["sample_id"] + suffix_of(data, str(row["key"]))
+                (folder / names[row["sample_id"]]).write_bytes(data)
+            advance(len(part))
     return names

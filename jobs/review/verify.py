@@ -141,12 +141,13 @@ def run_verify(
     to: Path | None = None,
     pictures: Path | None = None,
     seed: int = 0,
+    sending: bool = False,
     now: datetime | None = None,
 ) -> dict[str, Any]:
     """Ask three people for pictures of a split that are not verified: first for what is disputed, then for what is new.
 
     With a `budget`, the new ones are a random sample of the split, which later calls go on with. Pictures that still wait for answers are
-    left to the batch that asked for them, unless `again`. Returns batch, asked, strategies, split, how far it is, and the version.
+    left to the batch that asked for them, unless `again`. `sending` notes that the batch is to go to a labeling tool. Returns batch, asked, strategies, split, how far it is, and the version.
     """
     for target in (to, pictures):
         if target is not None:
@@ -179,5 +180,5 @@ def run_verify(
     ]
     attempt.append("batches", rows_of("batches", tasks))
     with queue_files(lake, version, tasks, to, pictures, show_guess=False):
-        made = attempt.commit(summary)
+        made = attempt.commit(summary | {"sending": sending})
     return summary | {"version": made.id}

@@ -70,7 +70,7 @@ def believe(
     classes, probs: (N, J) the model's most probable, -1 for none; a row of -1 where it has not looked. held: (N,) the given label, -1 for none.
     wrong: (N,) chance that it is wrong; nan where nothing is known, and then the label is believed.
     """
-    n, j = classes.shape
+    j = classes.shape[1]
     there = classes >= 0
     seen = there.any(axis=1)
     p = np.where(there, probs.astype(np.float64) * (1 - SMOOTH) + SMOOTH / k, 0.0)

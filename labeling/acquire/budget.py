@@ -12,8 +12,8 @@ from secondlook.pipeline.core.errors import UserError
 
 MOST = 10_000_000  # pictures, or seconds, of one batch: what is above is a slip of the finger
 SECONDS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
-SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}  # noqa: RUF001 - the sign of a currency
-SHAPE = re.compile(r"([$€£¥])? ?([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{1,12}|[$€£¥])?")  # noqa: RUF001
+SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+SHAPE = re.compile(r"([$€£¥])? ?([0-9]{1,12}(?:\.[0-9]{1,6})?) ?([A-Za-z]{1,12}|[$€£¥])?")
 FORMS = "--budget takes pictures (500), time (90s, 30m, 2h) or money (20 USD)"
 
 

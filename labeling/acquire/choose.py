@@ -52,21 +52,25 @@ def choose(
     rules: Rules,
     rng: np.random.Generator,
     *,
+    drawable: npt.NDArray[np.bool_] | None = None,
     groups: Groups | None = None,
     vectors: Callable[[Rows], Singles | None] | None = None,
 ) -> Chosen:
     """A batch of N candidates that fits the limit.
 
-    value: (N,) what a look is worth, 0 for what is not to be asked for but by chance; seconds: (N,) what it takes. `vectors`
-    gives the embeddings (n, d) of some rows, nan where there is none; it is asked once, for the short list and a random probe.
-    Equal values are taken in random order. The same arguments give the same batch.
+    value: (N,) what a look is worth, 0 for what is not to be asked for but by chance; seconds: (N,) what it takes. drawable:
+    (N,) what the random share is drawn from; None: everything. `vectors` gives the embeddings (n, d) of some rows, nan where there is
+    none; it is asked once, for the short list and a random probe. Equal values are taken in random order. The same arguments
+    give the same batch.
     """
     worth, cost = np.asarray(value, np.float64), np.asarray(seconds, np.float64)
     counted = limit.pictures is not None
     cost = np.ones(len(worth)) if counted else cost
     room = float(limit.pictures or 0) if counted else float(limit.seconds or 0.0)
     n = min(pictures(limit, cost), len(worth))
-    by_chance = np.sort(rng.choice(len(worth), round(n * rules.random_share), replace=False)).astype(np.int64)
+    drawn_from = np.arange(len(worth)) if drawable is None else np.flatnonzero(drawable)
+    size = min(round(n * rules.random_share), len(drawn_from))
+    by_chance = np.sort(rng.choice(drawn_from, size, replace=False)).astype(np.int64)
     room = max(room - float(cost[by_chance].sum()), 0.0)
     worth = worth.copy()
     worth[by_chance] = 0.0
@@ -127,9 +131,7 @@ class _Close:
         self.reach = reach(of_probe[~np.isnan(of_probe).any(axis=1)])
 
 
-def _fill_floors(
-    spread: Spread, short: Rows, groups: Groups, cells: Rows, n: int, floor: float, room: float
-) -> float:
+def _fill_floors(spread: Spread, short: Rows, groups: Groups, cells: Rows, n: int, floor: float, room: float) -> float:
     """The best of each cell up to its floor, the rarest first, then of each group of each attribute; returns the room left.
 
     Floors of the cells, the combinations of groups, are rounded down; those of the groups then make up for it.
