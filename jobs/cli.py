@@ -46,6 +46,8 @@ VERBS: dict[str, dict[str, Verb]] = {
         "lint": Verb("lint.lint", "lint", "Every finding, by rule code, like a code linter."),
         "review push": Verb("review.push", "push", "Choose what people should look at, as a batch."),
         "review pull": Verb("review.pull", "pull", "Take people's answers back."),
+        "review serve": Verb("review.serve", "serve", "Take answers as soon as Label Studio has them."),
+        "review archive": Verb("review.archive", "archive", "Close a batch in Label Studio."),
         "review amplify": Verb("review.amplify", "amplify", "Label what people's answers make sure."),
         "review status": Verb("review.status", "status", "How far people are, what is left, and when to stop."),
         "review gold": Verb("people.gold", "gold", "Pictures whose class is known beyond doubt."),
