@@ -28,6 +28,7 @@ from secondlook.pipeline.core.seeds import generator
 
 DOUBTED, UNLABELED, AGAIN, RANDOM, GOLD = "doubted", "unlabeled", "again", "random", "gold"
 NAMED = 0.02  # wrong labels that a first label is worth beside what it corrects: a picture without one can't be used
+OPEN = 0.1  # wrong labels fewer, at least, where people contradict each other and no decision came of it
 VAGUE = 0.5  # what an answer that names no class leaves of the worth of the next one
 COMMITTEE = 3  # models, the newest, whose disagreement counts
 
@@ -124,6 +125,7 @@ def _gain(them: Pool, beliefs: Beliefs, k: int) -> Reals:
     answered = them.answers.people > 0
     held = beliefs._replace(held=np.where(answered, -1, beliefs.held).astype(np.int32))
     gain = one_more_answer(held, k) + np.where((them.label < 0) & ~answered, NAMED, 0.0)
+    gain = np.where(them.split & them.undecided, np.maximum(gain, OPEN), gain)
     return np.where(them.waived & ~answered, 0.0, gain * them.copies * VAGUE**them.answers.vague)
 
 

@@ -64,6 +64,12 @@ class Pool:
         return len(self.sample_id)
 
     @property
+    def split(self) -> Flags:
+        """Those of which people named different classes."""
+        rows = np.unique(np.stack(self.answers.votes, axis=1), axis=0)[:, 0]
+        return np.bincount(rows, minlength=len(self)) > 1
+
+    @property
     def fresh(self) -> Flags:
         """Those that nobody was asked for, and nobody answered unasked."""
         return ~self.asked & (self.answers.people == 0)

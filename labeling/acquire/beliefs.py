@@ -17,6 +17,7 @@ HUMAN = 0.9  # chance that one answer is right, until gold or an audit says bett
 SMOOTH = 0.02  # part of the model's mass that is spread over all classes: it never rules one out
 KNOWN_SHARE, KNOWN_COUNT = 0.1, 20.0  # wrong labels as they were assumed, and how many labels this counts for
 SETTLED = 1e-6
+ROUNDING = 1e-5  # of float32: a gain below it is none
 
 
 class Beliefs(NamedTuple):
@@ -160,4 +161,5 @@ def one_more_answer(beliefs: Beliefs, k: int, *, human: float = HUMAN) -> Reals:
     each = beliefs.rest / np.maximum(left, 1)
     after += left * np.maximum(each * human, first * wrong)
     now = np.where(beliefs.held >= 0, beliefs.prob(beliefs.held), np.maximum(first, each))
-    return np.clip(after - now, 0.0, None)
+    gain = after - now
+    return np.where(gain > ROUNDING, gain, 0.0)

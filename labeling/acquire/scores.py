@@ -41,7 +41,7 @@ def entropy(probs: Probs, k: int) -> Reals:
     others = k - p.shape[1]
     rest = np.clip(1.0 - p.sum(axis=1), 0.0, None)
     each = rest / max(others, 1)
-    bits = -_plogp(p).sum(axis=1) - others * _plogp(each)
+    bits = 0.0 - _plogp(p).sum(axis=1) - others * _plogp(each)
     return np.asarray(np.clip(bits / np.log(max(k, 2)), 0.0, 1.0), np.float64)
 
 

@@ -22,6 +22,7 @@ Rows = npt.NDArray[np.int64]
 BLOCK = 256  # candidates whose gain is refreshed at once
 PROBE = 2000  # pictures, at most, by which reach is measured
 LEAST_PROBE = 200  # and at least: of a few pictures, chance is too wide a measure
+COPY = 0.05  # of the usual distance of two pictures: what is nearer shows the same
 SKETCH = 128  # dimensions that distances are kept in
 
 
@@ -42,14 +43,19 @@ def sketch(vectors: Singles, rng: np.random.Generator, dimensions: int = SKETCH)
 def reach(vectors: Singles) -> float:
     """Median distance of a picture to its nearest other, of vectors (n, d) that were drawn at random; 0 for fewer than two.
 
-    >>> reach(np.array([[0.0], [1.0], [3.0]], np.float32))
+    Copies, nearer than a 20th of what is usual between two pictures, are left out: a dataset of copies would have no reach.
+
+    >>> reach(np.array([[0.0], [0.0], [1.0], [3.0]], np.float32))
     1.0
     """
     if len(vectors) < 2:
         return 0.0
     squared = _squared(vectors, vectors)
-    np.fill_diagonal(squared, np.inf)
-    return float(np.sqrt(np.median(squared.min(axis=1))))
+    copies = COPY * float(np.sqrt(np.median(squared)))
+    squared[squared <= copies**2] = np.inf
+    nearest = np.sqrt(squared.min(axis=1))
+    known = nearest[np.isfinite(nearest)]
+    return float(np.median(known)) if len(known) else copies
 
 
 def _squared(some: Singles, others: Singles) -> Singles:
