@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ from secondlook.jobs.terminal.console import finish, out, progress
 from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import amplify as pure
-from secondlook.labeling.acquire.batch import Candidate
 from secondlook.labeling.amplify import Fitted, NotYet, Sure
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
@@ -36,6 +35,15 @@ SOURCE = "amplified"  # of label events; see schemas.LABEL_SOURCES
 JOB = "review amplify"
 READ = ("samples", "labels", "classes", "annotations", "annotators", "batches", "models", "embeddings", "predictions")
 CONFIDENCE = 0.95
+
+
+class Doubtful(NamedTuple):
+    """A picture that answers don't make sure, with the doubt as `value`, 0 to 1, and the `pair` of classes that it is between."""
+
+    sample_id: str
+    content_id: str
+    value: float
+    pair: tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ def learn(lake: Lake, version: Version, error: float, *, only: str | None = None
     return Learned(classes, model.embedder, chosen, labels, drawn, fitted, thresholds)
 
 
-def margin(lake: Lake, version: Version, settings: Settings) -> list[Candidate]:
+def margin(lake: Lake, version: Version, settings: Settings) -> list[Doubtful]:
     """The pictures without a label that the answers don't make sure, as candidates of a batch: the doubtful margin.
 
     Worth most: those of which the classifier of their best class can't tell. Empty where there is nothing to learn from yet.
@@ -143,10 +151,9 @@ def margin(lake: Lake, version: Version, settings: Settings) -> list[Candidate]:
     guessed = _guess(lake, version, learned, pool)
     names = learned.classes
     return [
-        Candidate(
+        Doubtful(
             pool[content][0]["sample_id"],
             content,
-            "margin",
             float(1.0 - abs(2.0 * probability - 1.0)),
             (min(names[a], names[b]), max(names[a], names[b])),
         )
