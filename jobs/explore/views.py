@@ -116,9 +116,10 @@ def flat(vectors: npt.NDArray[np.float32], seed: int) -> npt.NDArray[np.float64]
 
 def save_workspace(fo: Any, dataset: Any) -> Any:
     """Samples, and the plot beside them, colored by label: how the App opens."""
-    samples = fo.Space(children=[fo.Panel(type="Samples", pinned=True)])
-    state = {"brainResult": PLOT, "colorByField": "label.label"}
-    plot = fo.Space(children=[fo.Panel(type="Embeddings", state=state)])
-    both = fo.Space(children=[samples, plot], orientation="horizontal") if dataset.has_brain_run(PLOT) else samples
+    shown = [fo.Panel(type="Samples", pinned=True)]
+    if dataset.has_brain_run(PLOT):
+        shown.append(fo.Panel(type="Embeddings", state={"brainResult": PLOT, "colorByField": "label.label"}))
+    sides = [fo.Space(children=[panel], active_child=panel.component_id) for panel in shown]  # else the App stays empty
+    both = fo.Space(children=sides, orientation="horizontal") if len(sides) > 1 else sides[0]
     dataset.save_workspace(WORKSPACE, both, description="samples, and the plot beside them", overwrite=True)
     return both
