@@ -11,6 +11,7 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import progress
+from secondlook.pipeline.core.decode import Limits, Rejected, decode
 from secondlook.pipeline.core.errors import UserError
 
 AT_ONCE = 64  # pictures held in memory while they are written
@@ -105,13 +106,16 @@ def _write(lake: Lake, version: Version, wanted: Mapping[str, str], folder: Path
 
 
 def _showable(data: bytes, name: str) -> bytes:
-    """The bytes, or as PNG where browsers don't know the format."""
+    """The bytes, or as PNG where browsers don't know the format; as they are where they can't be read."""
     if not name.endswith(".png") or data.startswith(b"\x89PNG"):
         return data
     import io
 
     from PIL import Image
 
+    read = decode(data, Limits())
+    if isinstance(read, Rejected):
+        return data
     buffer = io.BytesIO()
-    Image.open(io.BytesIO(data)).convert("RGB").save(buffer, "PNG")
+    Image.fromarray(read.pixels).save(buffer, "PNG")
     return buffer.getvalue()

@@ -143,7 +143,7 @@ def _people(lake: Lake, version: Version, samples: pa.Table) -> Columns:
         said[row["sample_id"]].append(row["label"] or row["answer"])
     return {
         "batches": [batches.get(one) for one in ids],
-        "answers": [said.get(one) for one in ids],
+        "answers": [sorted(said[one]) if one in said else None for one in ids],
         "disputed": [len(set(said.get(one, ()))) > 1 for one in ids],
     }
 

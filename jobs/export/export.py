@@ -17,6 +17,7 @@ from secondlook.jobs.files.landing import landing, refuse_taken
 from secondlook.jobs.files.spreadsheet import BYTE_ORDER_MARK, SpreadsheetOption, as_text
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
+from secondlook.jobs.lake.dropped import dropped as dropped_by_people
 from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.sources.labels import FILE_NAMES, LABEL_NAMES, SPLIT_NAMES
@@ -73,6 +74,11 @@ def run(
         raise UserError(f"only CSV is for a spreadsheet; {format} is for programs")
     version = lake.at(as_of)
     table, dropped, quarantined = _chosen(lake, version, list(drop))
+    if format != "csv-patch":  # a patch says that they have no label any more
+        out_of_it = pc.is_in(table["sample_id"], value_set=dropped_by_people(lake, version))
+        table = table.filter(pc.invert(out_of_it))
+        if n := pc.sum(out_of_it).as_py():
+            dropped = dropped | {"by people": n}
     summary: dict[str, Any] = {"format": format, "to": to, "read": version.id, "quarantined": quarantined}
     if format in {"csv", "csv-patch"}:
         rows = _patch(lake, version, table) if format == "csv-patch" else _listing(table)
