@@ -13,6 +13,9 @@ from secondlook.labeling.studio.config import closed, screen
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 LISTED = 100  # projects in a page
+# Answers to a task while tasks come in: an import takes one with as many annotations as this for done, and counts the cancelled ones
+# of who was asked before. Setting the right number afterwards makes the server count again, without them.
+PLENTY = 1000
 INSTRUCTION = (
     "<p>One answer for each picture. Press the number of a choice, or <b>0</b> none of these, <b>u</b> unsure, "
     "<b>b</b> bad picture; then Submit. After <i>none of these</i> the list of all classes appears.</p>"
@@ -71,11 +74,27 @@ def record(lake: Lake, studio: Studio, batch: str, project: int, state: str, n: 
     return attempt.commit(facts).id
 
 
+def shut(studio: Studio, project: int) -> None:
+    """Let nobody answer while tasks come in; where answers are there already, it stays open."""
+    known = studio.get(f"/api/projects/{project}/")
+    wanted: dict[str, Any] = {"maximum_annotations": PLENTY}
+    if not int(known["total_annotations_number"]):
+        wanted["label_config"] = closed()
+    if any(known[name] != value for name, value in wanted.items()):
+        studio.patch(f"/api/projects/{project}/", json=wanted)
+
+
 def opened(studio: Studio, project: int, plan: Plan, *, show_guess: bool) -> None:
     """Let people answer: from now on the project shows the labeling screen."""
+    known = studio.get(f"/api/projects/{project}/")
     config = screen(plan.listed, show_guess=show_guess, few=plan.few)
-    if studio.get(f"/api/projects/{project}/")["label_config"] != config:
-        studio.patch(f"/api/projects/{project}/", json={"label_config": config})
+    wanted = {"label_config": config, "maximum_annotations": _people(plan)}
+    if any(known[name] != value for name, value in wanted.items()):
+        studio.patch(f"/api/projects/{project}/", json=wanted)
+
+
+def _people(plan: Plan) -> int:
+    return max(int(row["people"] or 1) for row in plan.rows)
 
 
 def without_twins(studio: Studio, project: int, mark: str) -> None:
@@ -99,7 +118,7 @@ def _make(studio: Studio, plan: Plan) -> int:
         "description": f"Made by secondlook. Mark {plan.mark}",
         "label_config": closed(),
         "expert_instruction": INSTRUCTION,
-        "maximum_annotations": max(int(row["people"] or 1) for row in plan.rows),
+        "maximum_annotations": PLENTY,
         "sampling": "Sequential sampling",
         "skip_queue": "REQUEUE_FOR_OTHERS",  # who was asked before is passed over: see labeling.studio.tasks.asked_before
         "show_skip_button": False,  # there is `unsure`

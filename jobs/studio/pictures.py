@@ -11,7 +11,6 @@ from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.studio.client import Studio
 from secondlook.labeling.studio import pictures as shown
-from secondlook.labeling.studio.config import closed
 from secondlook.pipeline.core.config import IngestSettings, LabelStudioSettings
 from secondlook.pipeline.core.decode import Limits, Rejected
 from secondlook.pipeline.core.errors import UnavailableError, UserError
@@ -37,12 +36,14 @@ class Place(Protocol):
 
 
 class Uploads:
-    """The project's uploads: the server keeps the files, and shows them to who is logged in."""
+    """The project's uploads: the server keeps the files, and shows them to who is logged in.
+
+    It takes them only while the project is shut: its configuration then has one variable.
+    """
 
     def __init__(self, studio: Studio, project: int) -> None:
         self.studio, self.project = studio, project
         self.urls = self._there("all=true")
-        self._closed = False
 
     def _there(self, query: str) -> dict[str, str]:
         listed = self.studio.get(f"/api/projects/{self.project}/file-uploads", **dict([query.split("=", 1)]))
@@ -52,9 +53,6 @@ class Uploads:
     def put(self, files: Iterable[File]) -> None:
         """Upload what is not there, some files at a time. One that went up twice is there twice, and one of them is used."""
         for some in _portions(file for file in files if file[0] not in self.urls):
-            if not self._closed:  # uploads are taken only while the configuration has one variable
-                self.studio.patch(f"/api/projects/{self.project}/", json={"label_config": closed()})
-                self._closed = True
             self._upload(some)
 
     def _upload(self, files: dict[str, bytes]) -> None:

@@ -97,6 +97,7 @@ class _Sending:
         left = [row for row in self.plan.rows if row["sample_id"] not in self.there]
         if not left:
             return 0
+        projects.shut(self.studio, self.project)
         place = pictures.place(self.studio, self.project, self.settings.label_studio, f"secondlook-{self.plan.mark}")
         beside = self._beside(place)
         told = self._guesses() if show_guess else {}
