@@ -183,8 +183,8 @@ def _opinion(top: npt.NDArray[np.int32], probs: npt.NDArray[np.float32], k: int)
     row = np.repeat(np.arange(len(top)), there.sum(axis=1))
     full[row, top[there]] = probs[there]
     left = np.clip(1.0 - full.sum(axis=1), 0.0, None) / np.maximum(k - there.sum(axis=1), 1)
-    full = np.where(full > 0, full, left[:, None])
-    return np.where(there.any(axis=1)[:, None], full, np.nan).astype(np.float32)
+    spread_out = np.where(full > 0, full, left[:, None])
+    return np.asarray(np.where(np.asarray(there.any(axis=1))[:, None], spread_out, np.nan), np.float32)
 
 
 def _gold(lake: Lake, version: Version, them: Pool) -> tuple[Flags, dict[str, tuple[int, str]]]:
@@ -261,10 +261,10 @@ class _Tasks:
         if self._few:
             first, second = self._pair.T
             n = np.where(first < 0, 0, self._size[first] + np.where(first == second, 0, self._size[second]))
-        found = np.empty(len(n))
-        for kind, options in {*zip(kinds.tolist(), n.tolist(), strict=True)}:
-            found[(kinds == kind) & (n == options)] = self._pace.of(KINDS_OF[kind], options)
-        return found
+        code = kinds.astype(np.int64) * (n.max(initial=0) + 1) + n
+        each, place = np.unique(code, return_inverse=True)
+        pace = [self._pace.of(KINDS_OF[one // (n.max(initial=0) + 1)], one % (n.max(initial=0) + 1)) for one in each.tolist()]
+        return np.array(pace, np.float64)[place.reshape(-1)]
 
     def questions(self, chosen: list[tuple[int, str]], golden: Mapping[str, tuple[int, str]]) -> list[Question]:
         """Questions for (row, strategy) and for gold."""

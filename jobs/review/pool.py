@@ -67,7 +67,7 @@ class Pool:
     def split(self) -> Flags:
         """Those of which people named different classes."""
         rows = np.unique(np.stack(self.answers.votes, axis=1), axis=0)[:, 0]
-        return np.bincount(rows, minlength=len(self)) > 1
+        return np.asarray(np.bincount(rows, minlength=len(self)) > 1)
 
     @property
     def fresh(self) -> Flags:

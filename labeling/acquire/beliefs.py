@@ -30,12 +30,12 @@ class Beliefs(NamedTuple):
 
     def of(self, rows: npt.NDArray[np.int64]) -> "Beliefs":
         """Those of some pictures."""
-        return Beliefs(*(part[rows] for part in self))
+        return Beliefs(self.classes[rows], self.probs[rows], self.rest[rows], self.held[rows])
 
     def prob(self, wanted: npt.NDArray[np.int32]) -> Reals:
         """(N,) probability of one class each; that of a class without a column is 0, as is that of -1."""
         here = (self.classes == wanted[:, None]) & (wanted >= 0)[:, None]
-        return np.where(here, self.probs, 0.0).sum(axis=1).astype(np.float64)
+        return np.asarray(np.where(here, self.probs, 0.0).sum(axis=1), np.float64)
 
 
 def chances(p_error: npt.ArrayLike) -> Reals:
@@ -73,7 +73,7 @@ def believe(
     """
     j = classes.shape[1]
     there = classes >= 0
-    seen = there.any(axis=1)
+    seen = np.asarray(there.any(axis=1))
     p = np.where(there, probs.astype(np.float64) * (1 - SMOOTH) + SMOOTH / k, 0.0)
     p = np.where(seen[:, None], p, 0.0)
     rest = np.clip(1.0 - p.sum(axis=1), 0.0, None)

@@ -30,9 +30,9 @@ def confusions(classes: npt.NDArray[np.int32], probs: npt.NDArray[np.float32], k
     total: sparse.csr_matrix = sparse.csr_matrix((k, k), dtype=np.float64)
     size = np.zeros(k)
     for start in range(0, len(classes), ROWS):
-        names, values = (part[start : start + ROWS, :CONFUSED] for part in (classes, probs))
-        values = np.where(names >= 0, values, 0.0).astype(np.float64)
-        names = np.maximum(names, 0)
+        names = np.maximum(classes[start : start + ROWS, :CONFUSED], 0)
+        values = np.where(classes[start : start + ROWS, :CONFUSED] >= 0, probs[start : start + ROWS, :CONFUSED], 0.0)
+        values = values.astype(np.float64)
         size += np.bincount(names.ravel(), values.ravel(), minlength=k)
         for a in range(names.shape[1]):
             for b in range(a):

@@ -58,7 +58,7 @@ def disagreement(opinions: Probs) -> Reals:
     >>> disagreement(np.array([[[1.0, 0.0]], [[0.0, 1.0]]])).tolist()
     [1.0]
     """
-    there = ~np.isnan(opinions).any(axis=2)
+    there = np.asarray(~np.isnan(opinions).any(axis=2))
     speak = there.sum(axis=0)
     p = np.where(there[:, :, None], opinions.astype(np.float64), 0.0)
     mean = p.sum(axis=0) / np.maximum(speak, 1)[:, None]

@@ -61,7 +61,7 @@ def reach(vectors: Singles) -> float:
 def _squared(some: Singles, others: Singles) -> Singles:
     """Squared distances (n, m)."""
     lengths = np.square(some).sum(axis=1)[:, None] + np.square(others).sum(axis=1)[None, :]
-    return np.maximum(lengths - 2 * (some @ others.T), 0.0).astype(np.float32)
+    return np.asarray(np.maximum(lengths - 2 * (some @ others.T), 0.0), np.float32)
 
 
 class Spread:
