@@ -1,5 +1,7 @@
 """`secondlook review push`: a batch goes out, to people."""
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,26 +125,26 @@ def push(
     opened = Lake.open(chosen.lake)
     files: dict[str, Any] = {"to": to, "pictures": pictures}
     sending = bool(chosen.label_studio.url) and to is None and pictures is None and not dry_run
-    studio = _connected(chosen) if sending else None
-    if batch is None and sending:
-        _tell_unfinished(opened)
-    if batch is not None:
-        summary = run_again(opened, batch, **files, show_guess=show_guess)
-    elif audit is not None:
-        summary = run_audit(opened, chosen, audit, again=again, **files, seed=seed, sending=sending)
-    elif verify is not None:
-        n = _whole(budget)
-        summary = run_verify(opened, chosen, verify, budget=n, again=again, **files, seed=seed, sending=sending)
-    else:
-        named = [name.strip() for name in classes.split(",") if name.strip()]
-        summary = run_push(
-            opened, chosen, **files, budget=budget, strategy=strategy, seed=seed, classes=named, again=again,
-            show_guess=show_guess, dry_run=dry_run, sending=sending,
-        )  # fmt: skip
-    if studio is not None and summary["batch"] and summary["asked"]:
-        from secondlook.jobs.studio.send import send
+    with _connected(chosen) if sending else contextlib.nullcontext() as studio:
+        if batch is not None:
+            summary = run_again(opened, batch, **files, show_guess=show_guess)
+        elif audit is not None:
+            summary = run_audit(opened, chosen, audit, again=again, **files, seed=seed, sending=sending)
+        elif verify is not None:
+            n = _whole(budget)
+            summary = run_verify(opened, chosen, verify, budget=n, again=again, **files, seed=seed, sending=sending)
+        else:
+            if sending:
+                _tell_unfinished(opened)
+            named = [name.strip() for name in classes.split(",") if name.strip()]
+            summary = run_push(
+                opened, chosen, **files, budget=budget, strategy=strategy, seed=seed, classes=named, again=again,
+                show_guess=show_guess, dry_run=dry_run, sending=sending,
+            )  # fmt: skip
+        if studio is not None and summary["batch"] and summary["asked"]:
+            from secondlook.jobs.studio.send import send
 
-        summary = {**summary, "studio": dict(send(opened, chosen, studio, summary["batch"], show_guess=show_guess))}
+            summary = {**summary, "studio": send(opened, chosen, studio, summary["batch"], show_guess=show_guess)}
 
     def lines() -> None:
         for line in told(summary, files=to is not None or pictures is not None, dry_run=dry_run):
@@ -172,11 +174,13 @@ def _whole(budget: str | None) -> int | None:
     return int(parsed.amount)
 
 
-def _connected(chosen: Settings) -> Any:
+@contextlib.contextmanager
+def _connected(chosen: Settings) -> Iterator[Any]:
     """The labeling tool, asked before anything is recorded: who can't reach it gets no batch."""
     from secondlook.jobs.studio.client import connect
 
-    return connect(chosen)
+    with contextlib.closing(connect(chosen)) as studio:
+        yield studio
 
 
 def _tell_unfinished(lake: Lake) -> None:
