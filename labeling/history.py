@@ -6,7 +6,7 @@ names an event. A null label takes the label away.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -119,22 +119,52 @@ def _meant(events: list[Event], last: int) -> int:
     return next((n for n, earlier in enumerate(events) if earlier.seq == wanted), -1)
 
 
-def _take_back(events: list[Event], batch: str) -> dict[str, Any] | None:
-    """The label and evidence that undo a batch on one sample, or None where its decision is not the current one."""
+def meant(events: Sequence[Event]) -> Event | None:
+    """The event that one sample's newest event stands for: itself, or what a revert restored; None where there is none.
+
+    A revert that took nothing back but weighed answers anew (its evidence has their votes) stands for itself.
+    """
+    if not events:
+        return None
+    if "votes" in events[-1].evidence:
+        return events[-1]
+    place = _meant(list(events), len(events) - 1)
+    return events[place] if place >= 0 else None
+
+
+def before_answers(events: Sequence[Event], origins: Collection[str]) -> Event | None:
+    """What one sample's label was before people's answers decided it: the event below all decisions made of answers.
+
+    Decisions are events with votes, and those that came from equal pictures, `origins`. None where there was no label.
+    """
+    place = len(events) - 1
+    while place >= 0:
+        evidence = events[place].evidence
+        if events[place].source == "revert" and "votes" not in evidence:
+            place = _meant(list(events), place)
+        elif "votes" in evidence or evidence.get("spread_from") in origins:
+            place -= 1
+        else:
+            return events[place]
+    return None
+
+
+def _take_back(events: list[Event], chosen: Callable[[Event], bool]) -> dict[str, Any] | None:
+    """The label and evidence that undo the chosen events on one sample, or None where none of them is the current decision."""
     top = len(events) - 1
-    if events[top].batch != batch:
+    if not chosen(events[top]):
         top = _meant(events, top)  # reverting C on top of B makes B's decision the current one again
-    if top < 0 or events[top].batch != batch:
+    if top < 0 or not chosen(events[top]):
         return None
     below = top
-    while below >= 0 and events[below].batch == batch:
+    while below >= 0 and chosen(events[below]):
         below -= 1
     before = _meant(events, below) if below >= 0 else -1
     undone = [event.seq for event in events[below + 1 : top + 1]]
     return {
         "label": events[before].label if before >= 0 else None,
         "was": events[-1].label,
-        "evidence": {"reverts": batch, "undid": undone, "restores": events[before].seq if before >= 0 else None},
+        "evidence": {"undid": undone, "restores": events[before].seq if before >= 0 else None},
     }
 
 
@@ -145,18 +175,74 @@ def revert(events: pa.Table, batch: str, *, actor: str, now: datetime) -> Revert
     labels before each.
     """
     touched = pc.unique(events.filter(pc.equal(events["batch"], batch))["sample_id"]).to_pylist()
+    its = by_sample(events, touched)
+    return _reverted(its, lambda event: event.batch == batch, {"reverts": batch}, actor=actor, now=now)
+
+
+def revert_between(events: pa.Table, since: datetime, until: datetime | None, *, actor: str, now: datetime) -> Reverted:
+    """Events that take back what was decided from `since` on, and before `until` if it is given; reverts of that time, too.
+
+    Where such a decision is still the current one, the label before all of them comes back. What a source says is no decision
+    and stays.
+    """
+
+    def chosen(event: Event) -> bool:
+        late = event.time is not None and event.time >= since and (until is None or event.time < until)
+        return late and event.source != "ingest"
+
+    times = pc.greater_equal(events["time"], pa.scalar(since, EVENTS.field("time").type))
+    touched = pc.unique(events.filter(pc.fill_null(times, False))["sample_id"]).to_pylist()
+    its = {name: found for name, found in by_sample(events, touched).items() if any(map(chosen, found))}
+    span = f"since {since.isoformat()}" + (f" until {until.isoformat()}" if until else "")
+    return _reverted(its, chosen, {"reverts": span}, actor=actor, now=now)
+
+
+def revert_annotator(events: pa.Table, annotator: str, *, actor: str, now: datetime) -> Reverted:
+    """Events that take back the decisions in which a person's answer counted, where they are current.
+
+    Only that person's answers are withdrawn with them: those of the others are free to decide anew. Labels that went from such a
+    decision to equal pictures go with it.
+    """
+    voted = pc.fill_null(pc.match_substring(events["evidence"], '"votes"'), False)
+    spread = pc.fill_null(pc.match_substring(events["evidence"], '"spread_from"'), False)
+    touched = pc.unique(events.filter(pc.or_(voted, spread))["sample_id"]).to_pylist()
+    its = by_sample(events, touched)
+    tainted = {
+        (sample_id, event.seq)
+        for sample_id, found in its.items()
+        for event in found
+        if any(vote["annotator"] == annotator for vote in event.evidence.get("votes", ()))
+    }
+
+    def chosen(event: Event) -> bool:
+        origin = event.evidence.get("spread_from")
+        return ((event.sample_id if origin is None else origin), event.seq) in tainted
+
+    its = {name: found for name, found in its.items() if any(map(chosen, found))}
+    told = {"reverts": f"annotator {annotator}", "withdraws": annotator}
+    return _reverted(its, chosen, told, actor=actor, now=now)
+
+
+def _reverted(
+    its: Mapping[str, list[Event]],
+    chosen: Callable[[Event], bool],
+    told: Mapping[str, Any],
+    *,
+    actor: str,
+    now: datetime,
+) -> Reverted:
     rows: list[dict[str, Any]] = []
     kept: list[str] = []
     already: list[str] = []
     unchanged = 0
-    for sample_id, its in by_sample(events, touched).items():
-        back = _take_back(its, batch)
+    for sample_id, events in its.items():
+        back = _take_back(events, chosen)
         if back is None:
-            gone = withdrawn(its)
-            (already if all(event.seq in gone for event in its if event.batch == batch) else kept).append(sample_id)
+            gone = withdrawn(events)
+            (already if all(event.seq in gone for event in events if chosen(event)) else kept).append(sample_id)
             continue
         unchanged += back["label"] == back["was"]
-        evidence = json.dumps(back["evidence"] | {"was": back["was"]}, ensure_ascii=False)
+        evidence = json.dumps({**told, **back["evidence"], "was": back["was"]}, ensure_ascii=False)
         rows.append(
             {"sample_id": sample_id, "label": back["label"], "source": "revert", "actor": actor}
             | {"time": now, "evidence": evidence}
@@ -167,23 +253,34 @@ def revert(events: pa.Table, batch: str, *, actor: str, now: datetime) -> Revert
 
 def withdrawn(events: Iterable[Event]) -> set[int]:
     """The seqs of one sample's events that a revert took back and no later revert restored."""
-    back: set[int] = set()
+    return set(_withdrawn_by(events))
+
+
+def _withdrawn_by(events: Iterable[Event]) -> dict[int, str | None]:
+    """The seqs of events that were taken back, each with the person whose answers alone went with it (None: everybody's)."""
+    back: dict[int, str | None] = {}
     for event in events:
         if event.source == "revert":
-            back |= set(event.evidence["undid"])
-            back.discard(event.evidence["restores"])
+            back |= dict.fromkeys(event.evidence["undid"], event.evidence.get("withdraws"))
+            back.pop(event.evidence["restores"], None)
     return back
 
 
 def uses(events: Mapping[str, Sequence[Event]]) -> tuple[set[tuple[str, int]], set[tuple[str, int]]]:
-    """The states of annotations (id, seq) that decisions were made of, and those whose decision was reverted since."""
-    used: set[tuple[str, int]] = set()
+    """The states of annotations (id, seq) that decisions were made of, and those that were withdrawn with their decision since.
+
+    An answer that another decision was made of, which stands, is not withdrawn. Where a decision was taken back for one
+    person's sake, the others' answers are neither used nor withdrawn: they are free to decide anew.
+    """
+    standing: set[tuple[str, int]] = set()
     reverted: set[tuple[str, int]] = set()
     for its in events.values():
-        gone = withdrawn(its)
+        gone = _withdrawn_by(its)
         for event in its:
-            votes = {(vote["annotation"], vote["seq"]) for vote in event.evidence.get("votes", ())}
-            used |= votes
-            if event.seq in gone:
-                reverted |= votes
-    return used, reverted
+            blamed = gone.get(event.seq)
+            for vote in event.evidence.get("votes", ()):
+                if event.seq not in gone:
+                    standing.add((vote["annotation"], vote["seq"]))
+                elif blamed is None or vote["annotator"] == blamed:
+                    reverted.add((vote["annotation"], vote["seq"]))
+    return standing | reverted, reverted - standing

@@ -1,22 +1,19 @@
 """From the answers of several people to one decision with a probability, or to none with the reason.
 
-A one-coin model of annotators (Dawid and Skene 1979, with one parameter for each person): annotator a names the true one
-of K classes with probability r[a], and each other class equally often. r has a Beta prior, so that a person whose
-answers overlap with nobody's keeps its mean. The true class is uniform before the first answer, unless a model's
-probabilities are one more voice.
+How answers are weighed is `methods`' business; what a weighing is enough for is decided here.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-PRIOR_RIGHT, PRIOR_WRONG = 8.0, 2.0  # as if each person had been seen right 8 times of 10
-ROUNDS = 50
-SETTLED = 1e-7
-MODEL_TRUST = 0.9  # the model's voice is mixed with the uniform one by this, so that it never rules a class out
+from secondlook.labeling.consensus.layout import Voice
+from secondlook.labeling.consensus.methods import Weighed, method
+
+NO_MODEL: Mapping[str, float] = {}
+EVEN = 1e-6  # probabilities closer than that are a tie
 
 REASONS = {
     "unsure": "most can't tell, or nobody named a class",
@@ -39,137 +36,140 @@ class Vote:
 
 @dataclass(frozen=True)
 class Decision:
-    """The class that an item has, and who said otherwise. `reliability` is the mean of those who voted for it."""
+    """The class that an item has, and who said otherwise.
+
+    `alone`: the probability by people alone, None where no model spoke. `reliability` is the mean of those who voted for it, None where the
+    method has none.
+    """
 
     label: str
     probability: float
     overruled: tuple[str, ...]
-    reliability: float
+    reliability: float | None = None
+    alone: float | None = None
 
 
 @dataclass(frozen=True)
 class Undecided:
-    """No decision: `reason` is one of REASONS, `probability` that of the best class (0 without one)."""
+    """No decision: `reason` is one of REASONS, `probability` that of the best class that somebody named (0 without one)."""
 
     reason: str
     probability: float = 0.0
 
 
 @dataclass(frozen=True)
-class Posterior:
-    """What the votes say of each (item, class) that somebody named.
-
-    `items`, `labels`, `probs`: (P,), one entry for each named pair, by item. `rest`: (N,), the probability of all
-    classes that nobody named. `reliability`: (A,). Probabilities of an item's pairs and its rest sum to 1.
+class Judgment:
+    """What came of all votes. `results`: an entry an item. `weights`: an entry a vote, by how much it moved the log odds of its class; None
+    where it named none, or the method has no weights. `reliability`: of each annotator. `found`: the method's parameters.
     """
 
-    items: NDArray[np.int64]
-    labels: NDArray[np.int64]
-    probs: NDArray[np.float64]
-    rest: NDArray[np.float64]
-    reliability: NDArray[np.float64]
+    results: list[Decision | Undecided]
+    weights: list[float | None]
+    reliability: Mapping[str, float]
+    found: Mapping[str, float]
 
 
-def posterior(
-    items: NDArray[np.int64],
-    annotators: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    classes: int,
-    model_probs: NDArray[np.float64] | None = None,
-) -> Posterior:
-    """EM over V votes; entry v says that annotator `annotators[v]` named class `labels[v]` for item `items[v]`.
-
-    items, annotators: (V,), each numbered from 0 without gaps. `model_probs`: (V,), the model's probability of the class
-    that the vote names. Memory is O(V), whatever the number of classes.
-    """
-    k = max(classes, 2)
-    pairs, pair_of = np.unique(np.stack([items, labels], axis=1), axis=0, return_inverse=True)
-    pair_of = pair_of.reshape(-1)
-    n, a = int(items.max()) + 1, int(annotators.max()) + 1
-    named = np.bincount(pairs[:, 0], minlength=n)
-    prior = np.full(len(pairs), 1.0 / k)
-    if model_probs is not None:
-        prior[pair_of] = MODEL_TRUST * model_probs + (1.0 - MODEL_TRUST) / k
-    rest_prior = np.clip(1.0 - np.bincount(pairs[:, 0], prior, minlength=n), 0.0, None)
-    rest_prior = np.where(named >= classes, 0.0, rest_prior)
-    answered = np.bincount(annotators, minlength=a)
-    reliability = np.full(a, PRIOR_RIGHT / (PRIOR_RIGHT + PRIOR_WRONG))
-    for _ in range(ROUNDS):
-        right, wrong = np.log(reliability), np.log((1.0 - reliability) / (k - 1))
-        # All answers wrong is common to an item's classes and cancels: a class gains by those who named it.
-        gain = np.bincount(pair_of, (right - wrong)[annotators], minlength=len(pairs))
-        best = np.zeros(n)
-        np.maximum.at(best, pairs[:, 0], gain)
-        weight = prior * np.exp(gain - best[pairs[:, 0]])
-        rest = rest_prior * np.exp(-best)
-        total = np.bincount(pairs[:, 0], weight, minlength=n) + rest
-        probs, rest = weight / total[pairs[:, 0]], rest / total
-        expected = np.bincount(annotators, probs[pair_of], minlength=a)
-        update = (PRIOR_RIGHT + expected) / (PRIOR_RIGHT + PRIOR_WRONG + answered)
-        moved = float(np.abs(update - reliability).max())
-        reliability = update
-        if moved < SETTLED:
-            break
-    return Posterior(pairs[:, 0], pairs[:, 1], probs, rest, reliability)
-
-
-def decide(
+def judge(
     votes: Sequence[Vote],
     classes: Sequence[str],
     *,
     min_probability: float,
-    model_probs: Sequence[float] | None = None,
-) -> list[Decision | Undecided]:
-    """A decision for each item 0..N-1, in their order; every item has at least one vote.
+    name: str = "weighed",
+    model: Sequence[Mapping[str, float]] | None = None,
+    known: Mapping[int, str] | None = None,
+) -> Judgment:
+    """What becomes of each item 0..N-1, in their order; an item may have no vote, and then stays open.
 
-    `classes`: all classes that a vote may name. `model_probs`: for each vote the model's probability of the class that it
-    names (any number where it names none). Who says that no class fits, or that the picture is bad, is not outvoted by
-    probabilities: where they are at least as many as those who name a class, there is no decision; nor where more are unsure than name one.
+    `classes`: all classes that a vote may name. `model`: for each item the model's most probable classes with their out-of-sample probabilities
+    (empty where it does not know the item); others have what is left. `known`: items whose class is known beyond doubt, which teach
+    how people answer. Only a class that a person named is ever decided. Who says that no class fits, or that the picture is bad, is not
+    outvoted by probabilities: where they are at least as many as those who name a class, there is no decision; nor where more are unsure than name one.
     """
     n = max((vote.item for vote in votes), default=-1) + 1
+    n = n if model is None else max(n, len(model))
     by_item: list[list[Vote]] = [[] for _ in range(n)]
     for vote in votes:
         by_item[vote.item].append(vote)
-    fits = _posterior_of_votes(votes, classes, model_probs)
-    return [_of_item(its, fits.get(item), min_probability) for item, its in enumerate(by_item)]
+    number = {label: place for place, label in enumerate(classes)}
+    named = [place for place, vote in enumerate(votes) if vote.label is not None]
+    people = sorted({votes[place].annotator for place in named})
+    person = {annotator: place for place, annotator in enumerate(people)}
+    items = np.array([votes[place].item for place in named], np.int64)
+    voters = np.array([person[votes[place].annotator] for place in named], np.int64)
+    labels = np.array([number[str(votes[place].label)] for place in named], np.int64)
+    truth = np.full(n, -1)
+    for item, label in (known or {}).items():
+        truth[item] = number[label]
+    voice = None if model is None else _voice(model, number, n)
+    said = method(name)(items, voters, labels, len(classes), voice, n, truth if known else None) if named else None
+    weights: list[float | None] = [None] * len(votes)
+    if said is not None and said.weights is not None:
+        for place, weight in zip(named, said.weights.tolist(), strict=True):
+            weights[place] = weight
+    reliability = (
+        {}
+        if said is None or said.reliability is None
+        else dict(zip(people, said.reliability[: len(people)].tolist(), strict=True))
+    )
+    fits = {} if said is None else _fits(said, classes)
+    results = [_of_item(its, fits.get(item), reliability, min_probability) for item, its in enumerate(by_item)]
+    return Judgment(results, weights, reliability, {} if said is None else said.found)
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Fit:
     probs: dict[str, float]
+    alone: dict[str, float]
     rest: float
-    reliability: dict[str, float]
 
 
-def _posterior_of_votes(
-    votes: Sequence[Vote], classes: Sequence[str], model_probs: Sequence[float] | None
-) -> dict[int, _Fit]:
-    named = [n for n, vote in enumerate(votes) if vote.label is not None]
-    if not named:
-        return {}
-    number = {name: n for n, name in enumerate(classes)}
-    item_ids, items = np.unique([votes[n].item for n in named], return_inverse=True)
-    people, annotators = np.unique(np.array([votes[n].annotator for n in named], dtype=object), return_inverse=True)
-    labels = np.array([number[str(votes[n].label)] for n in named], np.int64)
-    voice = None if model_probs is None else np.array([model_probs[n] for n in named], np.float64)
-    result = posterior(items.astype(np.int64), annotators.astype(np.int64), labels, len(classes), voice)
-    reliability = dict(zip(people.tolist(), result.reliability.tolist(), strict=True))
-    fits = {int(item): _Fit({}, float(rest), reliability) for item, rest in zip(item_ids, result.rest, strict=True)}
-    for item, label, prob in zip(result.items, result.labels, result.probs, strict=True):
-        fits[int(item_ids[item])].probs[classes[label]] = float(prob)
+def _voice(model: Sequence[Mapping[str, float]], number: Mapping[str, int], n: int) -> Voice:
+    width = max((len(row) for row in model), default=0)
+    classes, probs = np.full((n, max(width, 1)), -1), np.zeros((n, max(width, 1)))
+    for item, row in enumerate(model):
+        for place, (label, prob) in enumerate(row.items()):
+            classes[item, place], probs[item, place] = number[label], prob
+    return Voice(classes, probs)
+
+
+def _fits(said: Weighed, classes: Sequence[str]) -> dict[int, _Fit]:
+    fits = {item: _Fit({}, {}, rest) for item, rest in enumerate(said.rest.tolist())}
+    alone = said.probs if said.alone is None else said.alone
+    for item, label, prob, own in zip(
+        said.items.tolist(), said.labels.tolist(), said.probs.tolist(), alone.tolist(), strict=True
+    ):
+        fits[item].probs[classes[label]] = prob
+        if said.alone is not None:
+            fits[item].alone[classes[label]] = own
     return fits
 
 
-def _of_item(votes: Sequence[Vote], fit: _Fit | None, min_probability: float) -> Decision | Undecided:
+def _of_item(
+    votes: Sequence[Vote], fit: _Fit | None, reliability: Mapping[str, float], min_probability: float
+) -> Decision | Undecided:
     counts = Counter(vote.answer for vote in votes)
     for answer in ("bad picture", "none of these"):
         if counts[answer] and counts[answer] >= counts["label"]:
             return Undecided(answer)
-    if fit is None or counts["unsure"] > counts["label"]:
+    named: dict[str, set[str]] = defaultdict(set)
+    for vote in votes:
+        if vote.label is not None:
+            named[vote.label].add(vote.annotator)
+    if fit is None or not named or counts["unsure"] > counts["label"]:
         return Undecided("unsure")
-    label, probability = min(fit.probs.items(), key=lambda pair: (-pair[1], pair[0]))
-    if probability < min_probability or list(fit.probs.values()).count(probability) > 1:
-        return Undecided("model disagrees" if fit.rest > probability else "disagreement", probability)
-    agreeing = [fit.reliability[vote.annotator] for vote in votes if vote.label == label]
+    ranked = sorted(((fit.probs.get(label, 0.0), label) for label in named), key=lambda pair: (-pair[0], pair[1]))
+    probability, label = ranked[0]
+    besides = max([fit.rest, *(prob for other, prob in fit.probs.items() if other not in named)])
+    if besides > probability:
+        return Undecided("model disagrees", probability)
+    if probability < min_probability or (len(ranked) > 1 and probability - ranked[1][0] < EVEN):
+        return Undecided("disagreement", probability)
+    agreeing = [reliability[annotator] for annotator in named[label] if annotator in reliability]
     overruled = sorted({vote.annotator for vote in votes if vote.label not in {label, None}})
-    return Decision(label, probability, tuple(overruled), float(np.mean(agreeing)))
+    return Decision(
+        label,
+        probability,
+        tuple(overruled),
+        float(np.mean(agreeing)) if agreeing else None,
+        fit.alone.get(label),
+    )

@@ -10,7 +10,7 @@ from secondlook.labeling.consensus.layout import Floats, Layout
 
 RIGHT = 0.8  # before anything is known of them, people are right this often
 SPREAD = 0.75  # a hard picture takes so much off the log odds of a right answer, an easy one adds as much
-EVERYBODY = float(logit(RIGHT)) + 0.14  # with SPREAD and half of the pictures hard, RIGHT on the whole
+EVERYBODY = float(logit(RIGHT)) + 0.16758  # with SPREAD and half of the pictures hard, that is RIGHT on the whole
 WIDTH = 0.8  # deviation of the log odds between people and between classes, where too few have answered to tell
 WORTH = 10.0  # people (classes, pairs) whose differences WIDTH counts as when the width is estimated
 HABIT = 10.0  # mistakes of one's own that are worth as much as everybody's

@@ -281,6 +281,11 @@ class ReviewSettings(Checked):
     min_probability: float = setting(
         0.6, "a decision is taken where the consensus is at least this probable", low=0.5, high=1.0
     )
+    consensus: str = setting(
+        "weighed",
+        "how answers are weighed: ours, by person, class, difficulty and model; their majority; or, with crowd-kit, one of the others",
+        choices=("weighed", "majority", "dawid-skene", "glad", "mace"),
+    )
     experts: str = setting(
         "",
         "people, by the names of their answers and with commas between, whose single answer adjudicates a label in an audit",
