@@ -20,6 +20,7 @@ Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
 BLOCK = 256  # candidates whose gain is refreshed at once
+RECENT = 64  # chosen ones that a row of a block mostly lacks, at most
 PROBE = 2000  # pictures, at most, by which reach is measured
 LEAST_PROBE = 200  # and at least: of a few pictures, chance is too wide a measure
 COPY = 0.05  # of the usual distance of two pictures: what is nearer shows the same
@@ -117,28 +118,28 @@ class Spread:
         return np.sort(live[order[:size]]), float(self.gain[live[order[size]]])
 
     def _refresh(self, block: Rows) -> None:
-        """Gains of these rows, exact as of all that is chosen."""
+        """Gains of these rows, exact as of all that is chosen. Most lack only the newest few; the others go by themselves."""
         n = len(self.chosen)
         if self._vectors is not None and n:
-            oldest = int(self._seen[block].min())
-            chosen = np.array(self.chosen[oldest:], np.int64)
-            if len(chosen):
-                factor = self._factors(block, chosen)
-                known = np.arange(oldest, n)[None, :] < self._seen[block][:, None]
-                self.gain[block] *= np.where(known, 1.0, factor).prod(axis=1)
+            recent = self._seen[block] >= n - RECENT
+            for rows in (block[recent], block[~recent]):
+                oldest = int(self._seen[rows].min(initial=n))
+                if oldest < n:
+                    factor = self._factors(rows, np.array(self.chosen[oldest:], np.int64))
+                    known = np.arange(oldest, n)[None, :] < self._seen[rows][:, None]
+                    self.gain[rows] *= np.where(known, 1.0, factor).prod(axis=1)
         self._seen[block] = n
 
     def _factors(self, rows: Rows, chosen: Rows) -> Floats:
         """What each chosen picture leaves of each row's gain, (rows, chosen)."""
         assert self._vectors is not None, "asked only where there are vectors"
-        squared = _squared(self._vectors[rows], self._vectors[chosen]).astype(np.float64)
-        close = np.exp2(-squared / self._reach**2)
-        return 1.0 - self._strength * np.nan_to_num(close, nan=0.0)
+        close = np.exp2(_squared(self._vectors[rows], self._vectors[chosen]) * np.float32(-1 / self._reach**2))
+        close[np.isnan(close)] = 0.0
+        return 1.0 - self._strength * close.astype(np.float64)
 
     def _of_block(self, block: Rows, outside: float, room: float, most: float) -> tuple[list[int], float]:
         """What is taken of a block whose gains are exact, as long as nothing outside of it can be better."""
         gain, cost = self.gain[block], self.cost[block]
-        factor = None if self._vectors is None else self._factors(block, block)
         taken: list[int] = []
         while len(taken) < most:
             best = int(np.argmax(np.where(cost <= room + 1e-9, gain, 0.0)))
@@ -147,8 +148,8 @@ class Spread:
             gain[best] = 0.0
             room -= float(cost[best])
             taken.append(best)
-            if factor is not None:
-                gain *= factor[best]
+            if self._vectors is not None:
+                gain *= self._factors(block[best : best + 1], block)[0]
         self.gain[block] = gain
         self.chosen += block[taken].tolist()
         self._seen[block] = len(self.chosen)
