@@ -72,8 +72,8 @@ def start(layout: Layout, people: int) -> Parameters:
         (WIDTH, WIDTH, WIDTH / 2),
         SPREAD,
         HARD,
-        np.full(len(layout.habit_labels), 1.0 / (k - 1)),
-        np.full(len(layout.own_groups), 1.0 / (k - 1)),
+        np.full(len(layout.habit_labels), 1.0 / max(k - 1, 1)),
+        np.full(len(layout.own_groups), 1.0 / max(k - 1, 1)),
         COPIED,
         1.0,
         np.zeros(k + 1),
@@ -203,7 +203,7 @@ def _habits(layout: Layout, p: Parameters, probs: Floats, copied: Floats) -> Par
     by_habit = np.bincount(layout.habit, weight, minlength=len(p.habit))
     by_habit[layout.habit_labels == layout.classes] = 0.0
     by_class = np.bincount(layout.habit_labels, by_habit, minlength=layout.classes + 1)
-    habit = (by_habit + HABIT / (layout.classes - 1)) / (by_class + HABIT)[layout.habit_labels]
+    habit = (by_habit + HABIT / max(layout.classes - 1, 1)) / (by_class + HABIT)[layout.habit_labels]
     by_own = np.bincount(layout.own, weight, minlength=len(p.own))
     by_own[layout.group_labels[layout.own_groups] == layout.classes] = 0.0
     by_group = np.bincount(layout.own_groups, by_own, minlength=len(layout.group_people))

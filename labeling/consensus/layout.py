@@ -89,7 +89,7 @@ def lay_out(items: Ints, people: Ints, labels: Ints, classes: int, n: int, voice
     said = pair[right]  # of each vote, in order: the pair that it names
     left = 1.0 - model[pair]
     likely = np.clip(model[said][vote] / np.maximum(left, FLOOR), FLOOR, 1.0)
-    likely = np.where(known[items][vote], likely, 1.0 / (classes - 1))
+    likely = np.where(known[items][vote], likely, 1.0 / max(classes - 1, 1))
     wide = classes + 1
     groups, group = np.unique(people[vote] * wide + pair_labels[pair], return_inverse=True)
     wrong = ~right

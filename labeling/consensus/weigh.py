@@ -76,7 +76,7 @@ def weigh(
     """
     size = n if n is not None else len(voice.classes) if voice is not None else int(items.max(initial=-1)) + 1
     persons = int(people.max(initial=-1)) + 1
-    layout = lay_out(items, people, labels, max(classes, 2), size, voice)
+    layout = lay_out(items, people, labels, classes, size, voice)
     # An answer that stands alone tells nothing of who gave it: it would only teach that others' classes are rare.
     counts = layout.votes_of + layout.known >= 2
     truth = None if known is None else _truth(layout, known)
