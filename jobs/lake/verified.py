@@ -39,7 +39,9 @@ def agreed(lake: Lake, version: Version) -> dict[str, str]:
     for sample_id, its in history.by_sample(events, touched).items():
         gone = history.withdrawn(its)
         for event in its:
-            if event.evidence.get(MARK) and event.seq not in gone and event.label and content.get(sample_id):
+            if event.evidence.get("undecided"):  # weighed anew without a paused person, and not sure any more
+                newest.pop(content.get(sample_id, ""), None)
+            elif event.evidence.get(MARK) and event.seq not in gone and event.label and content.get(sample_id):
                 found = (event.seq, event.label)
                 newest[content[sample_id]] = max(newest.get(content[sample_id], found), found)
     seqs = pa.chunked_array([[seq for seq, _ in newest.values()]], pa.int64())

@@ -1,5 +1,6 @@
 """Who fails gold questions is paused: their answers stay, and count for nothing until somebody resumes them."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,13 +8,14 @@ from typing import Any
 
 import pyarrow.compute as pc
 
+from secondlook.jobs.lake.gold import gold_rows
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.people.annotators import paused
 from secondlook.jobs.people.given import GoldAnswer, given, gold_answers
 from secondlook.labeling.people.gold import Rates, Verdict, usual_errors, verdict
 from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.errors import ConflictError, UserError
 
 JOB = "review annotators"
 READ = ("annotations", "annotators", "gold", "classes")
@@ -67,6 +69,8 @@ def pause_failing(lake: Lake, settings: Settings, now: datetime | None = None) -
     Those who are paused set no standard for the others, so it is tried again until nobody more fails.
     """
     version = lake.at()
+    if not gold_rows(lake, version).num_rows:
+        return []
     silent = before = paused(lake, version)
     answered, asked = gold_answers(lake, version, given(lake, version)), rates(settings)
     back = resumed(lake, version)
@@ -82,6 +86,13 @@ def pause_failing(lake: Lake, settings: Settings, now: datetime | None = None) -
         attempt.append("annotators", rows_of("annotators", [event | {"time": when} for event in events]))
         attempt.commit({"paused": sorted(found), "resumed": [], "already": len(before)})
     return [{name: event[name] for name in ("annotator", "reason", "evidence")} for event in events]
+
+
+def after_pull(lake: Lake, settings: Settings, now: datetime | None = None) -> list[str]:
+    """Who was paused now that answers came in. Where another job commits at this moment, the next pull does it."""
+    with contextlib.suppress(ConflictError):
+        return [one["annotator"] for one in pause_failing(lake, settings, now)]
+    return []
 
 
 def _failing(found: Mapping[str, Verdict], silent: frozenset[str]) -> dict[str, Verdict]:

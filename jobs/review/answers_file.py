@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.people.pausing import after_pull
 from secondlook.jobs.review.take import take
 from secondlook.jobs.terminal.console import say
 from secondlook.labeling import answers as answers_file
@@ -31,9 +32,9 @@ def run_pull(
     """Answers of a file become annotations; the same file twice adds nothing.
 
     Without `batch`, an answer belongs to the newest batch that was pushed and asked for its picture, or, where none did,
-    to a batch named after the file. Returns answers, added, changed, known, batches and the version (None where nothing is new).
+    to a batch named after the file. Returns answers, added, changed, known, batches, the version (None where nothing is new), and
+    who was paused as the gold questions among them came out.
     """
-    del settings
     try:
         data = file.read_bytes()
         text = data.decode("utf-8-sig")
@@ -49,6 +50,7 @@ def run_pull(
         return {"answers": done.summary["answers"], "added": 0, "changed": 0, "known": done.summary["answers"]} | {
             "batches": [],
             "version": None,
+            "paused": after_pull(lake, settings, now),
         }
     samples = lake.latest("samples", version, ["sample_id", "key"])
     keys = Keys(samples["key"].to_pylist(), samples["sample_id"].to_pylist())
@@ -59,6 +61,6 @@ def run_pull(
     allowed = {name for name in {*allowed, *classes.listed.numbers} if classes.concern(name) is None}
     with classes.complaining():
         found = answers_file.read(io.StringIO(text, newline=""), str(file), keys, allowed, new_classes=new_classes)
-    return take(
-        lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=now or datetime.now(UTC), asked=asked
-    )
+    when = now or datetime.now(UTC)
+    summary = take(lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=when, asked=asked)
+    return summary | {"paused": after_pull(lake, settings, when)}

@@ -114,4 +114,8 @@ def complaints(summary: Mapping[str, Any]) -> list[str]:
     gone = (
         "the project of {0} is gone from Label Studio; its answers stay, and `secondlook review archive {0}` settles it"
     )
+    lines += [
+        f"{name} fails the gold questions and is paused: `secondlook review annotators`"
+        for name in summary.get("paused", [])
+    ]
     return lines + [gone.format(batch) for batch in summary.get("vanished", [])]

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.versions import digest
+from secondlook.jobs.people.pausing import after_pull
 from secondlook.jobs.review.take import record
 from secondlook.jobs.studio import changes, reading
 from secondlook.jobs.studio.changes import Seen
@@ -56,12 +57,14 @@ def run(
     """Take what changed in the open projects since the last pull, in one commit; nothing new, no version.
 
     only: numbers of projects; empty: all that are open. full: compare all ids too, which finds what was deleted with its task.
-    Returns answers (read), added, changed, deleted, known, refused (reason → number), batches, projects, vanished, and the version.
+    Returns answers (read), added, changed, deleted, known, refused (reason → number), batches, projects, vanished, the version, and who was paused.
     Raises UnavailableError where the tool is away; then nothing was changed.
     """
     for left in reversed(range(TRIES)):
         try:
-            return _once(lake, settings, studio, only, full, now or datetime.now(UTC), advance or (lambda _: None))
+            when = now or datetime.now(UTC)
+            summary = _once(lake, settings, studio, only, full, when, advance or (lambda _: None))
+            return summary | {"paused": after_pull(lake, settings, when)}
         except ConflictError:
             if not left:
                 raise
