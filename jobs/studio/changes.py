@@ -149,7 +149,7 @@ def _all(door: Door, project: int, filters: Sequence[Filter], fields: str, first
     if first.total <= len(first.tasks):
         return found
     last = _ask(door, project, filters, "id", "-tasks:id", 1).tasks
-    low, high = min(found), max([*found, *(task["id"] for task in last)])
+    low, high = min(found, default=0), max([*found, *(task["id"] for task in last)], default=0)
     step = max((high - low) * PAGE * 9 // (first.total * 10), 1)
     cuts: list[int | None] = [None, *range(low + step, high, step), None]
     windows = list(pairwise(cuts))[::-1]
@@ -160,10 +160,14 @@ def _all(door: Door, project: int, filters: Sequence[Filter], fields: str, first
         page = _ask(door, project, [*filters, *bounds], fields)
         ids = sorted({task["id"] for task in page.tasks})
         found |= {task["id"]: task for task in page.tasks}
-        if page.total > len(page.tasks) and len(ids) > 1:  # more than fits: two windows of it
-            middle = ids[(len(ids) - 1) // 2]
-            windows += [(middle, upto), (above, middle)]
+        if page.total > len(page.tasks) and ids:  # more than fits: what is below and what is above one that was read
+            middle = ids[len(ids) // 2]
+            windows += [window for window in ((middle, upto), (above, middle - 1)) if _has_room(*window)]
     return found
+
+
+def _has_room(above: int | None, upto: int | None) -> bool:
+    return above is None or upto is None or upto > above
 
 
 def _newest(page: Page) -> datetime | None:

@@ -98,22 +98,36 @@ def ask(
     settings = Settings(label_studio=LabelStudioSettings(**{"url": server.url} | settings_of_tool))
     studio = connect(settings, Token(server.admin.token))
     options = [Option(tasks.code(name), name) for name in classes]
-    queue = [
-        {"batch": "batch-2", "sample_id": sample, "position": i, "strategy": "SL101", "choices": list(classes)}
-        | {"time": NOW}
-        for i, sample in enumerate(samples)
-    ]
-    described = {"title": "batch-2", "description": mark_of(lake, queue)}
+    described = {"title": "batch-2", "description": mark_of(lake, queue(samples, classes))}
     made = server.admin.post("/api/projects/", described | {"label_config": screen(options)})
     project = int(made.raise_for_status().json()["id"])
     data = [tasks.task("batch-2", sample, f"/static/{n}.png", options) for n, sample in enumerate(samples)]
     server.admin.post(f"/api/projects/{project}/import", data).raise_for_status()
     listed = server.admin.session.get("/api/tasks", params={"project": project, "page_size": 1000}).json()["tasks"]
-    attempt = lake.attempt("review push", {"n": n})
-    attempt.append("batches", rows("batches", queue))
-    attempt.append("projects", rows("projects", [in_tool(settings, project, n)]))
+    record(lake, queue(samples, classes), in_tool(settings, project, n))
+    numbers = {t["data"]["sample_id"]: t["id"] for t in listed}
+    return Asked(server, lake, settings, studio, "batch-2", project, numbers)
+
+
+def queue(samples: Sequence[str], classes: Sequence[str] = CLASSES) -> list[dict[str, Any]]:
+    """Rows of `batches` that ask for samples."""
+    same = {"batch": "batch-2", "strategy": "SL101", "choices": list(classes), "time": NOW}
+    return [same | {"sample_id": sample, "position": n} for n, sample in enumerate(samples)]
+
+
+def record(lake: Lake, asked: Sequence[Mapping[str, Any]], project: Mapping[str, Any]) -> None:
+    """Put a batch and its project into a lake."""
+    attempt = lake.attempt("review push", {})
+    attempt.append("batches", rows("batches", asked))
+    attempt.append("projects", rows("projects", [project]))
     attempt.commit({})
-    return Asked(server, lake, settings, studio, "batch-2", project, {t["data"]["sample_id"]: t["id"] for t in listed})
+
+
+def queued(at: Path, n: int, project: Mapping[str, Any]) -> Lake:
+    """Another lake of the same pictures, with the same batch in the same project."""
+    lake, samples = filled(at, n)
+    record(lake, queue(samples), project)
+    return lake
 
 
 def in_tool(settings: Settings, project: int, n: int) -> Mapping[str, Any]:
