@@ -13,8 +13,8 @@ from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.studio import pull
 from secondlook.jobs.studio.client import GoneError, Studio
+from secondlook.jobs.studio.plan import mark_of
 from secondlook.jobs.studio.projects import ARCHIVED
-from secondlook.jobs.studio.send import mark_of
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.studio.send import mark_of
+from secondlook.jobs.studio.plan import mark_of
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.answers import Batch
 from secondlook.labeling.studio.settle import Held

@@ -3,14 +3,16 @@
 from typing import Any
 
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review.pull import complaints, told
 from secondlook.jobs.studio import pull
 from secondlook.jobs.studio.client import connect
 from secondlook.jobs.studio.projects import open_rows
+from secondlook.jobs.terminal.console import say
 from secondlook.pipeline.core.config import Settings
 
 
 def before_commit(lake: Lake, settings: Settings, *, offline: bool = False) -> dict[str, Any] | None:
-    """Bring the lake to what the tool says: see `pull.run`, whose summary this returns.
+    """Bring the lake to what the tool says, and say what came of it: see `pull.run`, whose summary this returns.
 
     None, and nothing done, where no server is set up, where no batch is open there, or where told `offline`.
     Raises UnavailableError where the server is away.
@@ -19,6 +21,11 @@ def before_commit(lake: Lake, settings: Settings, *, offline: bool = False) -> d
         return None
     studio = connect(settings)
     try:
-        return pull.run(lake, settings, studio, full=True)
+        summary = pull.run(lake, settings, studio, full=True)
     finally:
         studio.close()
+    if summary["version"]:
+        say(f"pulled from Label Studio: {told(summary)}")
+    for line in complaints(summary):
+        say(line, style="yellow")
+    return summary

@@ -12,7 +12,7 @@ from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.studio import pull
 from secondlook.jobs.studio.client import Studio, connect
-from secondlook.jobs.studio.send import mark_of
+from secondlook.jobs.studio.plan import mark_of
 from secondlook.jobs.studio.token import Token
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.config import screen
