@@ -11,7 +11,6 @@ import re
 import secrets
 import stat
 from pathlib import Path
-from typing import Any
 
 from secondlook.jobs.studio.client import Studio
 from secondlook.pipeline.core.errors import UserError
@@ -63,7 +62,10 @@ def project_of(path: str, given: str | None, wanted: str) -> int | None:
 
 
 def register(studio: Studio, address: str, project: int, wanted: str) -> int:
-    """Ask the tool to call `address` when somebody answers in a project; the webhook's number. Twice is as once."""
+    """Ask the tool to call `address` when somebody answers in a project; the webhook's number. Twice is as once.
+
+    Webhooks with our secret and another address are of a receiver that died: annotators would wait for it at each answer, so they go.
+    """
     facts = {
         "url": f"{address}/projects/{project}",
         "project": project,
@@ -73,15 +75,15 @@ def register(studio: Studio, address: str, project: int, wanted: str) -> int:
         "headers": {HEADER: wanted},
         "is_active": True,
     }
-    there = [one for one in _registered(studio) if one["project"] == project and one["url"] == facts["url"]]
-    for one in there[1:]:
-        studio.delete(f"/api/webhooks/{one['id']}/")
+    of_it = [one for one in studio.get("/api/webhooks/") if one["project"] == project]
+    there = [one for one in of_it if one["url"] == facts["url"]]
+    dead = [one for one in of_it if one["headers"] == facts["headers"] and one not in there]
+    for one in [*there[1:], *dead]:
+        remove(studio, one["id"])
     if not there:
         return int(studio.post("/api/webhooks/", json=facts)["id"])
     number = int(there[0]["id"])
-    if any(there[0][name] != value for name, value in facts.items() if name != "actions") or set(
-        there[0]["actions"]
-    ) != set(ACTIONS):
+    if {**there[0], "actions": sorted(there[0]["actions"])} != {**there[0], **facts, "actions": sorted(ACTIONS)}:
         studio.patch(f"/api/webhooks/{number}/", json={n: v for n, v in facts.items() if n != "project"})
     return number
 
@@ -89,7 +91,3 @@ def register(studio: Studio, address: str, project: int, wanted: str) -> int:
 def remove(studio: Studio, number: int) -> None:
     """Take a webhook back; fine where it is gone."""
     studio.delete(f"/api/webhooks/{number}/")
-
-
-def _registered(studio: Studio) -> list[dict[str, Any]]:
-    return list(studio.get("/api/webhooks/"))

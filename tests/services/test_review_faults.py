@@ -43,7 +43,7 @@ class Run:
 
     def __init__(self, server: LabelStudio, proxy: Proxy, puller: Puller, folder: Path, seed: int) -> None:
         self.rng, self.server, self.proxy, self.puller = random.Random(seed), server, proxy, puller  # noqa: S311
-        self.asked = ask(server, folder / "lake", n=10, url=proxy.url, poll_s=3600.0)
+        self.asked = ask(server, folder / "lake", n=10, url=proxy.url, poll_s=1.0)
         self.calm = queued(folder / "calm", 10, in_tool(self.asked.settings, self.asked.project, 10))
         self.people = [server.sign_up(f"{name}@example.com") for name in ("ann", "bob")]
         self.given: list[tuple[Any, int, str]] = []

@@ -91,8 +91,10 @@ def test_registering_twice_is_as_once_and_mends_what_was_changed(asked: Asked) -
     (one,) = registered(asked)
     assert (one["is_active"], one["send_payload"], one["headers"]) == (True, False, {hooks.HEADER: SECRET})
     assert set(one["actions"]) == set(hooks.ACTIONS)
-    hooks.remove(asked.studio, number)
-    hooks.remove(asked.studio, number)
+    moved = hooks.register(asked.studio, "http://127.0.0.1:10", asked.project, SECRET)
+    assert [one["id"] for one in registered(asked)] == [moved], "that of a receiver that died is gone"
+    for _ in range(2):
+        hooks.remove(asked.studio, moved)
     assert not registered(asked)
 
 
