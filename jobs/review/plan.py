@@ -78,7 +78,7 @@ def plan(
     seconds = tasks.seconds(kinds)
     is_gold, golden = _gold(lake, version, them)
     open_to = ~them.pending & ~is_gold
-    gain = _gain(them, beliefs, len(classes))
+    gain = _gain(them, len(classes))
     if again:
         worth = (
             np.where(open_to & (them.answers.people > 0) & ((gain > 0) | them.undecided), gain + 1e-6, 0.0) / seconds
@@ -117,14 +117,15 @@ def _kinds(them: Pool) -> npt.NDArray[np.int8]:
     return np.where(them.answers.people > 0, 2, np.where(them.label < 0, 1, 0)).astype(np.int8)
 
 
-def _gain(them: Pool, beliefs: Beliefs, k: int) -> Reals:
+def _gain(them: Pool, k: int) -> Reals:
     """(N,) wrong labels fewer, expected, by one more answer, over all samples that show the picture.
 
     Of pictures with answers the best class counts as the label: a commit makes it that.
     """
     answered = them.answers.people > 0
-    held = beliefs._replace(held=np.where(answered, -1, beliefs.held).astype(np.int32))
-    gain = one_more_answer(held, k) + np.where((them.label < 0) & ~answered, NAMED, 0.0)
+    before = them.before()
+    before = before._replace(held=np.where(answered, -1, before.held).astype(np.int32))
+    gain = one_more_answer(before, *them.answers.votes, k) + np.where((them.label < 0) & ~answered, NAMED, 0.0)
     gain = np.where(them.split & them.undecided, np.maximum(gain, OPEN), gain)
     return np.where(them.waived & ~answered, 0.0, gain * them.copies * VAGUE**them.answers.vague)
 
@@ -263,7 +264,10 @@ class _Tasks:
             n = np.where(first < 0, 0, self._size[first] + np.where(first == second, 0, self._size[second]))
         code = kinds.astype(np.int64) * (n.max(initial=0) + 1) + n
         each, place = np.unique(code, return_inverse=True)
-        pace = [self._pace.of(KINDS_OF[one // (n.max(initial=0) + 1)], one % (n.max(initial=0) + 1)) for one in each.tolist()]
+        pace = [
+            self._pace.of(KINDS_OF[one // (n.max(initial=0) + 1)], one % (n.max(initial=0) + 1))
+            for one in each.tolist()
+        ]
         return np.array(pace, np.float64)[place.reshape(-1)]
 
     def questions(self, chosen: list[tuple[int, str]], golden: Mapping[str, tuple[int, str]]) -> list[Question]:

@@ -74,15 +74,14 @@ class Pool:
         """Those that nobody was asked for, and nobody answered unasked."""
         return ~self.asked & (self.answers.people == 0)
 
-    def beliefs(self) -> Beliefs:
-        """What is believed of each picture's class, answers included.
-
-        A label that people gave is no witness beside their answers.
-        """
-        k = len(self.classes)
+    def before(self) -> Beliefs:
+        """What is believed of each picture's class without the answers. A label that people gave is no witness beside them."""
         held = np.where(self.reviewed, -1, self.label).astype(np.int32)
-        before = believe(self.top, self.probs, held, self.wrong, k)
-        return heard(before, *self.answers.votes, k)._replace(held=self.label)
+        return believe(self.top, self.probs, held, self.wrong, len(self.classes))._replace(held=self.label)
+
+    def beliefs(self) -> Beliefs:
+        """What is believed of each picture's class, answers included."""
+        return heard(self.before(), *self.answers.votes, len(self.classes))
 
 
 def read(lake: Lake, version: Version, settings: Settings, classes: list[str]) -> Pool:

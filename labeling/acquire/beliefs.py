@@ -1,8 +1,8 @@
 """What is believed of each picture's class: its label, a model, and the answers so far, as one distribution.
 
-    q(c)  ~  model and label (c)  *  product over answers  P(answer | c)
+    P(class, difficulty)  ~  model and label (class)  *  P(difficulty)  *  product over answers  P(answer | class, difficulty)
 
-Columnar, for millions of pictures: a few candidate classes each, and one number for all others.
+Columnar, for millions of pictures: a few candidate classes each, and one number for all others. What an answer is worth is `worth`'s.
 """
 
 from typing import NamedTuple
@@ -10,14 +10,20 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.labeling.acquire import worth
+
 Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
 
-HUMAN = 0.9  # chance that one answer is right, until gold or an audit says better
+# How hard pictures are: chance that one answer is right, and how many are so. In CIFAR-10N an eighth of the pictures are hard, and of those
+# people get a half wrong; that is kept, and easy ones are taken to be easier than there, where pictures are tiny.
+RIGHT = np.array([0.94, 0.5])
+DIFFICULTY = np.array([0.88, 0.12])
 SMOOTH = 0.02  # part of the model's mass that is spread over all classes: it never rules one out
 KNOWN_SHARE, KNOWN_COUNT = 0.1, 20.0  # wrong labels as they were assumed, and how many labels this counts for
 SETTLED = 1e-6
 ROUNDING = 1e-5  # of float32: a gain below it is none
+AT_ONCE = 50_000  # pictures whose P(class, difficulty) is held at once
 
 
 class Beliefs(NamedTuple):
@@ -99,30 +105,34 @@ def _normal(p: Reals, rest: Reals) -> tuple[Reals, Reals]:
     return p / total[:, None], rest / total
 
 
-def heard(beliefs: Beliefs, rows: Codes, named: Codes, k: int, *, human: float = HUMAN) -> Beliefs:
-    """Beliefs with answers: answer v says that picture `rows[v]` is of class `named[v]`; each is right with chance `human`.
+def heard(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Beliefs:
+    """Beliefs with answers: answer v says that picture `rows[v]` is of class `named[v]`, of K.
 
     A class that somebody named and that had no column gets one of its share of the rest.
     """
     if not len(rows):
         return beliefs
-    beliefs = _with_columns(beliefs, rows, named, k)
-    right, wrong = np.log(human), np.log((1 - human) / max(k - 1, 1))
-    p, rest = beliefs.probs.astype(np.float64), beliefs.rest.astype(np.float64)
+    beliefs = with_columns(beliefs, rows, named, k)
     touched, at = np.unique(rows, return_inverse=True)
-    logs = np.log(np.maximum(p[touched], 1e-300))
-    others = np.log(np.maximum(rest[touched], 1e-300))
-    agree = np.where(beliefs.classes[rows] == named[:, None], right, wrong)
-    np.add.at(logs, at.reshape(-1), agree)
-    np.add.at(others, at.reshape(-1), wrong)
-    top = np.maximum(logs.max(axis=1), others)
-    p[touched], rest[touched] = _normal(
-        np.where(p[touched] > 0, np.exp(logs - top[:, None]), 0.0), np.exp(others - top) * (rest[touched] > 0)
-    )
-    return beliefs._replace(probs=p.astype(np.float32), rest=rest.astype(np.float32))
+    joint = _joint(beliefs.of(touched), at.reshape(-1), named, k)
+    sums = joint.sum(axis=2) / joint.sum(axis=(1, 2))[:, None]
+    probs, rest = beliefs.probs.copy(), beliefs.rest.copy()
+    probs[touched], rest[touched] = sums[:, :-1], sums[:, -1]
+    return beliefs._replace(probs=probs, rest=rest)
 
 
-def _with_columns(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Beliefs:
+def _joint(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Reals:
+    """P(class, difficulty) up to a factor, (N, J + 1, D), the rest last: a picture that splits people is probably a hard one."""
+    both = np.concatenate([beliefs.probs, beliefs.rest[:, None]], axis=1).astype(np.float64)
+    logs = np.zeros((*both.shape, len(RIGHT)))
+    miss = (1 - RIGHT) / max(k - 1, 1)
+    told = np.where((beliefs.classes[rows] == named[:, None])[:, :, None], np.log(RIGHT), np.log(miss))
+    np.add.at(logs[:, :-1], rows, told)
+    np.add.at(logs[:, -1], rows, np.log(miss))
+    return np.asarray(both[:, :, None] * DIFFICULTY * np.exp(logs - logs.max(axis=(1, 2), keepdims=True)), np.float64)
+
+
+def with_columns(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Beliefs:
     """Columns for classes that answers name and that have none yet."""
     pairs = np.unique(np.stack([rows, named], axis=1), axis=0)
     new = pairs[~(beliefs.classes[pairs[:, 0]] == pairs[:, 1][:, None]).any(axis=1)]
@@ -142,24 +152,56 @@ def _with_columns(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Belief
     )
 
 
-def one_more_answer(beliefs: Beliefs, k: int, *, human: float = HUMAN) -> Reals:
-    """Wrong labels fewer, expected, by one more answer for each picture, (N,).
+def one_more_answer(beliefs: Beliefs, rows: Codes, named: Codes, k: int) -> Reals:
+    """Wrong labels fewer, expected, by one more answer for each of N pictures, (N,); `rows` and `named` as in `heard`.
 
-    sum over answers y of max over classes c of q(c) P(y | c), the chance to be right when the best class is taken after the
-    answer, less the chance that the label that holds is right (without one: the best guess). 0 where no answer would
-    change the label.
+    See `worth`, whose P(class, difficulty) this feeds with the few classes of each picture, and all others as one more. What
+    holds without an answer is the label, and where there is none the best guess.
     """
-    names, p = beliefs.classes >= 0, beliefs.probs.astype(np.float64)
-    wrong = (1 - human) / max(k - 1, 1)
-    p = np.where(names, p, 0.0)
-    order = np.sort(p, axis=1)
-    first = order[:, -1]
-    second = order[:, -2] if p.shape[1] > 1 else np.zeros(len(p))
-    best_other = np.where(p == first[:, None], second[:, None], first[:, None])
-    after = np.where(names, np.maximum(p * human, best_other * wrong), 0.0).sum(axis=1)
-    left = np.maximum(k - names.sum(axis=1), 0)
-    each = beliefs.rest / np.maximum(left, 1)
-    after += left * np.maximum(each * human, first * wrong)
-    now = np.where(beliefs.held >= 0, beliefs.prob(beliefs.held), np.maximum(first, each))
-    gain = after - now
-    return np.where(gain > ROUNDING, gain, 0.0)
+    beliefs = with_columns(beliefs, rows, named, k) if len(rows) else beliefs
+    width = min(beliefs.classes.shape[1], k)
+    said = _said(width, k)
+    after = heard(beliefs, rows, named, k)
+    left = np.maximum(k - (beliefs.classes >= 0).sum(axis=1), 1)
+    best = np.maximum(np.where(after.classes >= 0, after.probs, 0.0).max(axis=1, initial=0.0), after.rest / left)
+    now = np.where(after.held >= 0, after.prob(after.held), best)
+    found = np.zeros(len(now))
+    doubted = np.flatnonzero(now < 1 - ROUNDING)
+    place = np.full(len(now), -1, np.int64)
+    for start in range(0, len(doubted), AT_ONCE):
+        some = doubted[start : start + AT_ONCE]
+        place[some] = np.arange(len(some))
+        mine = np.flatnonzero(place[rows] >= 0)
+        joint = _filled(_joint(beliefs.of(some), place[rows[mine]], named[mine], k), beliefs.classes[some] < 0, k)
+        joint = _narrow(joint / joint.sum(axis=(1, 2), keepdims=True), width)[:, : said.shape[1]]
+        found[some] = worth.per_second(joint, said, now=now[some])
+        place[some] = -1
+    return np.where(found > ROUNDING, found, 0.0)
+
+
+def _filled(joint: Reals, empty: npt.NDArray[np.bool_], k: int) -> Reals:
+    """Columns without a class stand for one of the rest each: so many classes are no single one."""
+    n_empty = empty.sum(axis=1)
+    left = np.maximum(k - (empty.shape[1] - n_empty), 1)
+    each = joint[:, -1] / left[:, None]
+    filled = np.where(empty[:, :, None], each[:, None, :], joint[:, :-1])
+    rest = each * np.maximum(left - n_empty, 0)[:, None]
+    return np.concatenate([filled, rest[:, None, :]], axis=1)
+
+
+def _narrow(joint: Reals, width: int) -> Reals:
+    """The `width` most probable classes of each picture, and the rest."""
+    order = np.argsort(-joint[:, :-1].sum(axis=2), axis=1, kind="stable")[:, :width]
+    return np.concatenate([np.take_along_axis(joint[:, :-1], order[:, :, None], axis=1), joint[:, -1:]], axis=1)
+
+
+def _said(width: int, k: int) -> Reals:
+    """P(answer | class, difficulty) among `width` classes and (where there are more) all others as one, (D, width + 1, width + 1)."""
+    alike = worth.channel(RIGHT, classes=k)
+    if width == k:
+        return alike
+    few = np.empty((len(RIGHT), width + 1, width + 1))
+    few[:, :width, :width] = alike[:, :width, :width]
+    few[:, width, :width] = alike[:, width, :width]
+    few[:, :, width] = 1.0 - few[:, :, :width].sum(axis=2)
+    return few
