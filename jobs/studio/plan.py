@@ -73,10 +73,11 @@ def plan_of(lake: Lake, version: Version, batch: str) -> Plan:
         if now is not None and classes.concern(now) is None:
             today[name] = now
     # The code is of the name that the batch recorded, so that a class may be renamed while people answer.
-    recorded = {now: name for name, now in reversed(today.items())}
+    recorded: dict[str, str] = {}
+    for name, now in today.items():
+        recorded.setdefault(now, name)
     texts = tasks.shown([*recorded])
     options = {now: Option(tasks.code(name), text) for (now, name), text in zip(recorded.items(), texts, strict=True)}
-    options = {now: options[now] for now in dict.fromkeys(today.values())}
     return Plan(batch, mark_of(lake, rows), rows, contents, today, options)
 
 

@@ -72,6 +72,7 @@ class LabelStudio:
             "LABEL_STUDIO_DISABLE_SIGNUP_WITHOUT_LINK": "true",
             "LABEL_STUDIO_LOCAL_FILES_SERVING_ENABLED": "true",
             "LABEL_STUDIO_LOCAL_FILES_DOCUMENT_ROOT": str(self.folder),
+            "EDITOR_KEYMAP": '{"annotation:submit": {"key": "enter"}}',  # as the guide says
             "COLLECT_ANALYTICS": "false",
             "LATEST_VERSION_CHECK": "false",
             "SSRF_PROTECTION_ENABLED": "false",  # webhooks go to the loopback, where the tests listen
