@@ -16,6 +16,7 @@ SILENT = ("unsure", "bad picture")  # answers that say nothing of the class, and
 class Given:
     """One person's current answer to one task; `seconds` is None where unknown, `seq` the commit that brought it."""
 
+    annotation_id: str
     annotator: str
     sample_id: str
     content_id: str
@@ -50,6 +51,7 @@ def given(lake: Lake, version: Version) -> list[Given]:
     content = dict(zip(samples["sample_id"].to_pylist(), samples["content_id"].to_pylist(), strict=True))
     found = [
         Given(
+            row["annotation_id"],
             row["annotator"],
             row["sample_id"],
             content[row["sample_id"]],

@@ -1,16 +1,28 @@
-"""`secondlook review status`: batches, and how far they are answered and decided."""
+"""`secondlook review status`: how far people are, what their time brings, what is left, and whether to stop."""
 
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lake.verified import verified
+from secondlook.jobs.people import human, stop
+from secondlook.jobs.people.given import given
+from secondlook.jobs.people.pace import speeds
+from secondlook.jobs.people.roster import run_roster
+from secondlook.jobs.people.roster import told as told_person
+from secondlook.jobs.review import amplify
 from secondlook.jobs.share.adjudicated import audit as read_audit
 from secondlook.jobs.share.share import population_of, progress, told_progress
 from secondlook.jobs.terminal.console import finish, out
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
+from secondlook.pipeline.core.config import Settings
 
 
 def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
@@ -45,7 +57,11 @@ def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, 
 def status(
     as_of: AsOfOption = None, lake: LakeOption = None, settings: SettingsOption = None, json: JsonOption = False
 ) -> None:
-    """Batches, and how far they are answered and decided; and how far the newest audit is.
+    """How far people are, what their time brings, how many errors are left, and whether to stop.
+
+    Batches and how far they are answered and decided; who answers and who is paused; what a person would score here; how many labels an hour of
+    people's time has fixed, with an interval, and what the next hour is expected to fix. Where that is less than [review] least_fixed, or worth less than it costs
+    ([review] worth_per_label, price_per_hour), it says *stop*. The forecast goes by the hours before, and knows nothing of new kinds of batches.
 
     Example:
 
@@ -53,19 +69,81 @@ def status(
     """
     chosen = read_settings(settings, lake)
     opened = Lake.open(chosen.lake)
-    rows, version = run_status(opened, as_of=as_of), opened.at(as_of)
-    found = read_audit(opened, version, chosen)
-    audit = progress(opened, version, found, population_of(opened, found)) if found else None
+    found = everything(opened, chosen, as_of=as_of)
+    finish(found, as_json=json, lines=lambda: _print(found))
 
-    def lines() -> None:
-        width = max((len(row["batch"]) for row in rows), default=0)
-        for row in rows:
-            counts = ", ".join(f"{row[name]} {name}" for name in ("asked", "answered", "decided"))
-            back = f", {row['reverted']} of them reverted" if row["reverted"] else ""
-            out().print(f"{row['batch']:<{width}}  {counts}{back}", markup=False)
-        if not rows:
-            out().print("no batches yet; `secondlook review push` makes one", markup=False)
-        if audit:
-            out().print("\n".join([*told_progress(audit), "`secondlook share` says what it tells"]), markup=False)
 
-    finish({"batches": rows, "audit": audit}, as_json=json, lines=lines)
+def everything(lake: Lake, settings: Settings, *, as_of: str | int | None = None) -> dict[str, Any]:
+    """All that `review status` tells: batches, audit, verified (by split), annotators, seconds, human, amplified, and what `stop.run` says."""
+    version = lake.at(as_of)
+    answered = given(lake, version)
+    audited = read_audit(lake, version, settings)
+    pace = speeds(lake, version, default=settings.review.seconds_per_label)
+    return {
+        "batches": run_status(lake, as_of=as_of),
+        "audit": progress(lake, version, audited, population_of(lake, audited)) if audited else None,
+        "verified": verified_by_split(lake, version),
+        "annotators": run_roster(lake, settings, as_of=as_of),
+        "seconds": {"mean": round(pace.overall, 2), "answers": pace.answers}
+        | {"interval": [round(pace.interval.low, 2), round(pace.interval.high, 2)]}
+        | {"by_strategy": {name: round(value, 2) for name, value in sorted(pace.by_kind.items())}},
+        "human": human.human_error(lake, version, settings, answered),
+        "amplified": amplify.told(lake, version),
+        "worth": stop.run(lake, version, settings, answered, pace),
+    }
+
+
+def verified_by_split(lake: Lake, version: Version) -> dict[str, dict[str, int]]:
+    """How many samples of each split are verified, of how many; splits without a verified one are left out."""
+    sure = verified(lake, version)
+    samples = dataset.samples(lake, version).select(["sample_id", "split"]) if sure else None
+    if samples is None:
+        return {}
+    total = Counter(samples["split"].to_pylist())
+    mine = pc.is_in(samples["sample_id"], value_set=pa.array(sorted(sure), pa.string()))
+    counts = Counter(samples["split"].filter(mine).to_pylist())
+    return {split or "": {"verified": n, "samples": total[split]} for split, n in sorted(counts.items())}
+
+
+def _print(found: Mapping[str, Any]) -> None:
+    for line in lines(found):
+        out().print(line, markup=False)
+
+
+def lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """What `everything` found, for people."""
+    rows = found["batches"]
+    width = max((len(row["batch"]) for row in rows), default=0)
+    for row in rows:
+        counts = ", ".join(f"{row[name]} {name}" for name in ("asked", "answered", "decided"))
+        yield f"{row['batch']:<{width}}  {counts}" + (
+            f", {row['reverted']} of them reverted" if row["reverted"] else ""
+        )
+    if not rows:
+        yield "no batches yet; `secondlook review push` makes one"
+    if found["audit"]:
+        yield from told_progress(found["audit"])
+        yield "`secondlook share` says what it tells"
+    for split, one in found["verified"].items():
+        where = f"of split {split}" if split else "of pictures in no split"
+        yield f"verified: {one['verified']:,} of {one['samples']:,} {where}"
+    if found["annotators"]:
+        yield from ("; ".join(told_person(row)) for row in found["annotators"])
+        low, high = found["seconds"]["interval"]
+        yield f"an answer takes {found['seconds']['mean']:.1f} s ({low:.1f} to {high:.1f}), from {found['seconds']['answers']:,} answers"
+    if found["human"]:
+        yield from human.told(found["human"])
+    if found["amplified"]:
+        yield _amplified(found["amplified"])
+    yield from stop.told(found["worth"])
+
+
+def _amplified(one: Mapping[str, Any]) -> str:
+    """What amplification came to: labels for each answer, and how many of those that were checked are wrong."""
+    many = f"{one['labels']:,} labels amplified from {one['answers']:,} answers"
+    if one["labels_per_answer"] is not None:
+        many += f", {one['labels_per_answer']:g} for each"
+    if not one["checked"]:
+        return f"{many}; nobody has checked any yet"
+    low, high = one["interval"]
+    return f"{many}; {one['wrong']} of {one['checked']:,} that were checked are wrong ({low:.1%} to {high:.1%})"
