@@ -118,4 +118,6 @@ def complaints(summary: Mapping[str, Any]) -> list[str]:
         f"{name} fails the gold questions and is paused: `secondlook review annotators`"
         for name in summary.get("paused", [])
     ]
-    return lines + [gone.format(batch) for batch in summary.get("vanished", [])]
+    lines += [gone.format(batch) for batch in summary.get("vanished", [])]
+    other = "{} is answered at {}, which is not [label_studio] url; it was not asked"
+    return lines + [other.format(batch, server) for batch, server in summary.get("elsewhere", {}).items()]

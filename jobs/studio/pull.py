@@ -42,6 +42,7 @@ class Pulled:
     answers: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     vanished: list[str] = field(default_factory=list)
+    elsewhere: dict[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -75,10 +76,10 @@ def _once(
     lake: Lake, settings: Settings, studio: Studio, only: Collection[int], full: bool, now: datetime, advance: Advance
 ) -> dict[str, Any]:
     version = lake.at()
-    rows = [row for row in open_rows(lake, version) if row["server"] == studio.url]
-    rows = [row for row in rows if not only or row["project"] in only]
+    there = open_rows(lake, version)
+    rows = [row for row in there if row["server"] == studio.url and (not only or row["project"] in only)]
     asked = lake.latest("batches", version)
-    pulled = Pulled()
+    pulled = Pulled(elsewhere={row["batch"]: row["server"] for row in there if row["server"] != studio.url})
     if rows:
         people = changes.people(studio) if settings.label_studio.annotators == "email" else {}
         before = {row["origin"]: row for row in lake.latest("refused_answers", version).to_pylist()}
@@ -135,6 +136,7 @@ def _commit(
         "batches": sorted({row["batch"] for row in pulled.annotations}),
         "projects": projects,
         "vanished": sorted(pulled.vanished),
+        "elsewhere": pulled.elsewhere,
         "version": None,
     }
     if not pulled.annotations and not pulled.refused:
