@@ -39,7 +39,7 @@ class Studio:
 
         self.url, self.path, self._tries = url, urlsplit(url).path, tries
         loopback = is_loopback(urlsplit(url).hostname or "")
-        context = ssl.create_default_context(cafile=settings.ca_file or None) if settings.ca_file else True
+        context = _trusted(settings.ca_file) if settings.ca_file else True
         timeout = httpx.Timeout(settings.timeout_s, connect=CONNECT_S)
         # No redirects: where one leads, the token would go. No proxy of the environment to this machine itself.
         self._http = httpx.Client(verify=context, timeout=timeout, follow_redirects=False, trust_env=not loopback)
@@ -122,9 +122,8 @@ class Studio:
         except httpx.TimeoutException:
             raise UnavailableError(f"Label Studio at {self.url} took too long to answer {path}") from None
         except (httpx.TransportError, httpx.TooManyRedirects) as problem:
-            raise UnavailableError(
-                f"Label Studio at {self.url} does not answer: {problem or type(problem).__name__}"
-            ) from None
+            what = " ".join(str(problem).split())[:SAID] or type(problem).__name__
+            raise UnavailableError(f"Label Studio at {self.url} does not answer: {what}") from None
         except ApiError as problem:  # of renewing the token
             raise self._refusal(problem.status_code or 500, path, "") from None
         except ValueError:  # an answer that is no JSON: something else than Label Studio
@@ -172,6 +171,13 @@ def checked_url(chosen: LabelStudioSettings) -> str:
             f"the token would travel unprotected to {host}: use https, or set [label_studio] allow_http = true"
         )
     return chosen.url.rstrip("/")
+
+
+def _trusted(ca_file: str) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as problem:  # ssl.SSLError is one
+        raise UserError(f"[label_studio] ca_file {ca_file} can't be read as certificates: {problem.strerror}") from None
 
 
 def is_loopback(host: str) -> bool:

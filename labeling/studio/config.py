@@ -83,7 +83,8 @@ STYLE = """
 .sl-name kbd { flex: none; min-width: 22px; text-align: center; padding: 0 5px; border-radius: 4px; font: inherit; font-size: 12px;
   border: 1px solid var(--color-neutral-border, #ccc); background: var(--color-neutral-background, #fff); }
 .sl-list { margin-top: 16px; }
-.sl-list h5, .sl-list .lsf-header { margin: 0 0 8px; font-size: 15px; }
+.sl-list h4 { margin: 0 0 8px !important; font-size: 15px; }
+.sl-list .ant-select { width: 100%; }
 .sl-list .lsf-choices { margin: 0; max-height: 45vh; overflow-y: auto; }
 .sl-list .lsf-choice { overflow-wrap: anywhere; }
 @media (max-width: 760px) {

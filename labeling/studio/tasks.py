@@ -87,8 +87,9 @@ def _visible(name: str) -> str:
 def _letter(letter: str) -> str:
     if letter in "\n\r\u2028\u2029\x85":
         return "⏎"
-    # Other controls, halves of surrogates, and what turns the direction of the text around it.
-    return "�" if unicodedata.category(letter) in {"Cc", "Cs", "Cn"} or letter in "\u202a\u202b\u202d\u202e" else letter
+    # Other controls, halves of surrogates, what is no letter for good (XML takes none of them), and what turns the direction of text.
+    none = unicodedata.category(letter) in {"Cc", "Cs"} or ord(letter) & 0xFFFE == 0xFFFE
+    return "�" if none or letter in "\u202a\u202b\u202d\u202e" else letter
 
 
 def task(
