@@ -110,12 +110,35 @@ def _lake(chosen: Settings) -> Check:
     return Check("lake", "ok", f"{chosen.lake.url}, version {head.id if head else 'none yet'}")
 
 
-CHECKS: tuple[Callable[[Settings], Check], ...] = (_python, _packages, _java, _memory, _gpu, _disk, _lake)
+def _label_studio(chosen: Settings) -> Check:
+    from secondlook.jobs.studio.client import connect
+
+    if not chosen.label_studio.url:
+        return Check("Label Studio", "note", "none named", "[label_studio] url; without it, answers come as files")
+    try:
+        studio = connect(chosen)
+        version = studio.get("/api/version").get("release", "of unknown version")
+        studio.close()
+    except SecondlookError as problem:
+        return Check("Label Studio", "missing", str(problem))
+    return Check("Label Studio", "ok", f"{version} at {studio.url}, and it takes the token")
+
+
+CHECKS: tuple[Callable[[Settings], Check], ...] = (
+    _python,
+    _packages,
+    _java,
+    _memory,
+    _gpu,
+    _disk,
+    _lake,
+    _label_studio,
+)
 STYLES = {"ok": "green", "note": "yellow", "missing": "bold red"}
 
 
 def doctor(lake: LakeOption = None, settings_file: SettingsOption = None, json: JsonOption = False) -> None:
-    """Look at this machine: Python, packages, Java, memory, GPU, disk, and the lake.
+    """Look at this machine: Python, packages, Java, memory, GPU, disk; and whether the lake and Label Studio answer.
 
     Exit status 3 where something that secondlook needs is missing.
     """
