@@ -1,15 +1,23 @@
 """Pull from a real Label Studio: answers come onto the right pictures, each exactly once, changed and deleted ones too."""
 
 import json
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from secondlook.jobs.lake.answers import answers
-from secondlook.jobs.studio import changes, reconcile
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.review.pull import complaints
+from secondlook.jobs.studio import archive, changes, pull, reconcile
+from secondlook.jobs.studio.client import GoneError, connect
+from secondlook.jobs.studio.token import Token
 from secondlook.labeling.studio import tasks
+from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 from .asking import Asked, api, ask, said
 from .label_studio import LabelStudio, Person
@@ -242,3 +250,75 @@ def test_the_number_stands_for_the_person_where_names_are_not_wanted(
     asked.pull()
     assert asked.answers() == {(one, f"user-{ann.id}"): "cat", (two, f"user-{ann.id}"): "none of these"}
     asked.close()
+
+
+def test_two_pulls_at_once_take_each_answer_once(asked: Asked, ann: Person, bob: Person) -> None:
+    for sample in asked.task:
+        asked.say(ann, sample, "cat")
+        asked.say(bob, sample, "dog")
+    begin = threading.Barrier(3)
+
+    def pulling() -> dict[str, Any]:
+        own = connect(asked.settings, Token(asked.server.admin.token))
+        lake = Lake(asked.lake.root)
+        begin.wait()
+        try:
+            return pull.run(lake, asked.settings, own)
+        finally:
+            lake.close()
+            own.close()
+
+    with ThreadPoolExecutor(3) as pool:
+        summaries = [one.result() for one in [pool.submit(pulling) for _ in range(3)]]
+    rows = asked.lake.read("annotations", asked.lake.at())
+    assert rows.num_rows == len(asked.answers()) == 12
+    assert len({one["version"] for one in summaries} - {None}) == 1
+
+
+def test_a_batch_is_archived_when_it_is_answered_and_asked_no_more(asked: Asked, ann: Person) -> None:
+    *most, last = asked.task
+    for sample in most:
+        asked.say(ann, sample, "cat")
+    with pytest.raises(UserError, match="1 of 6 pictures of batch-2 wait for an answer"):
+        archive.run(asked.lake, asked.settings, asked.studio, "batch-2")
+    with pytest.raises(UserError, match="unknown batch in Label Studio 'batch-9'"):
+        archive.run(asked.lake, asked.settings, asked.studio, "batch-9")
+    asked.say(ann, last, "dog")
+    for n in range(2):
+        summary = archive.run(asked.lake, asked.settings, asked.studio, "batch-2")
+        assert (summary["tasks"], summary["finished"], summary["version"] is None) == (6, 6, n == 1)
+    assert len(asked.answers()) == 6, "the last answers came with it"
+    asked.say(ann, last, "cat")
+    assert asked.pull(full=True)["projects"] == 0
+    title = asked.studio.get(f"/api/projects/{asked.project}/")["title"]
+    assert title == "[archived] batch-2"
+    archive.run(asked.lake, asked.settings, asked.studio, "batch-2", remove=True)
+    with pytest.raises(GoneError):
+        asked.studio.get(f"/api/projects/{asked.project}/")
+    assert len(asked.answers()) == 6
+
+
+def test_batches_of_another_server_are_said(asked: Asked) -> None:
+    attempt = asked.lake.attempt("review push", {"other": True})
+    other = {"batch": "batch-1", "server": "https://old.example.org", "project": 4, "state": "sent", "tasks": 1}
+    attempt.append("projects", rows("projects", [other]))
+    attempt.commit({})
+    summary = asked.pull()
+    assert (summary["projects"], summary["elsewhere"]) == (1, {"batch-1": "https://old.example.org"})
+    assert complaints(summary) == [
+        "batch-1 is answered at https://old.example.org, which is not [label_studio] url; it was not asked"
+    ]
+
+
+def test_a_server_that_is_away_is_said_to_be_and_changes_nothing(asked: Asked, ann: Person) -> None:
+    asked.say(ann, next(iter(asked.task)), "cat")
+    head = asked.lake.head()
+    asked.server.kill()
+    try:
+        asked.studio._tries = 2
+        with pytest.raises(UnavailableError, match="does not answer"):
+            asked.pull()
+    finally:
+        asked.server.start()
+    assert asked.lake.head() == head
+    assert counted(asked.pull()) == {"added": 1}
