@@ -86,7 +86,7 @@ def judge(
     outvoted by probabilities: where they are at least as many as those who name a class, there is no decision; nor where more are unsure than name one.
     """
     n = max((vote.item for vote in votes), default=-1) + 1
-    n = n if model is None else max(n, len(model))
+    n = max(n, len(model or ()), max(known or (), default=-1) + 1)
     by_item: list[list[Vote]] = [[] for _ in range(n)]
     for vote in votes:
         by_item[vote.item].append(vote)
