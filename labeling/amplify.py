@@ -20,15 +20,15 @@ NOBODY = -1  # of a picture that people found to be of none of the classes
 
 PENALTIES = np.logspace(-4, 2, 13)  # per answer, of standardized features
 MIN_ANSWERS = 10  # of a class, before it has a classifier of its own
-STEPS = 12  # thresholds that are tried, from the fewest pictures to all
-FIRST_SHARE = 0.5  # of the allowed chance of a mistake, spent on the strictest threshold; the rest evenly
+CONFIDENCE = 0.95
+STEP = 1.1  # from one threshold that is tried to the next, in pictures
 NEWTON_STEPS, LONGEST_STEP = 50, 5.0
 EPSILON = 1e-9
 
 
 @dataclass(frozen=True)
 class Classifier:
-    """One binary classifier a class, on D features: standardize, multiply, and the sigmoid of a line.
+    """One binary classifier a class, on D features: square roots, standardize, multiply, and the sigmoid of a line.
 
     mean, scale: (D,). weights: (D, K), offset: (K,). slope, shift: (K,), of the calibration. Classes without enough answers have
     slope 0 and shift -inf: probability 0.
@@ -43,7 +43,7 @@ class Classifier:
 
     def probabilities(self, vectors: npt.NDArray[np.float32]) -> Floats:
         """How probable each class is for each picture, by its own binary classifier: (N, D) → (N, K), rows sum to anything."""
-        scores = ((vectors - self.mean) / self.scale) @ self.weights + self.offset
+        scores = ((_rooted(vectors) - self.mean) / self.scale) @ self.weights + self.offset
         return _calibrated(scores.astype(np.float64), self.slope, self.shift)
 
 
@@ -80,9 +80,10 @@ def fit(vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes
     Ridge regression to 0 and 1, its penalty by the leave-one-out error, which is exact and needs no refit (Allen 1974, PRESS); then
     Platt's sigmoid on the leave-one-out scores.
     """
-    mean, scale = vectors.mean(axis=0, dtype=np.float64), vectors.std(axis=0, dtype=np.float64)
+    rooted = _rooted(vectors)
+    mean, scale = rooted.mean(axis=0, dtype=np.float64), rooted.std(axis=0, dtype=np.float64)
     scale = np.where(scale > EPSILON, scale, 1.0)
-    features = (vectors - mean) / scale
+    features = (rooted - mean) / scale
     targets = (labels[:, None] == np.arange(classes)).astype(np.float64)
     enough = targets.sum(axis=0) >= MIN_ANSWERS
     basis, sizes, turn = _decomposed(features)
@@ -103,6 +104,11 @@ def fit(vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes
         mean.astype(np.float32), scale.astype(np.float32), weights.astype(np.float32), offset, slope, shift
     )
     return Fitted(made, _calibrated(held_out, slope, shift))
+
+
+def _rooted(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Square roots with their signs: activations are skewed, and heads on their roots do better (docs/results/evidence.md)."""
+    return np.sign(vectors) * np.sqrt(np.abs(vectors))
 
 
 def _decomposed(features: Floats) -> tuple[Floats, Floats, Floats]:
@@ -142,38 +148,46 @@ def needed(error: float, confidence: float) -> int:
     return int(np.ceil(np.log1p(-confidence) / np.log1p(-error) - 1e-9))
 
 
-def sure(probability: Floats, right: npt.NDArray[np.bool_], error: float, confidence: float = 0.95) -> Sure | NotYet:
+def sure(
+    probability: Floats, right: npt.NDArray[np.bool_], error: float, confidence: float = CONFIDENCE
+) -> Sure | NotYet:
     """The lowest threshold that is shown to keep the error below the bound, on random answers of a class.
 
-    probability: (H,), held out; right: (H,), whether people named the class. Thresholds are tried from the strictest that could pass
-    at all: each is an exact binomial test of "the error is at least the bound", and what chance of a mistake a passed test had goes on to the next
-    (the fallback procedure, Wiens 2003), so the chance that any passed threshold breaks the bound is at most 1 - confidence.
+    probability: (H,), held out; right: (H,), whether people named the class. Each test is an exact binomial one of "the error
+    is at least the bound". The first is where the probabilities themselves promise most that it passes, the next are ever lower, and
+    the first that fails ends it: so each has the full level, and the chance that any passed threshold breaks the bound is at most
+    1 - confidence (fixed sequence testing, as in Angelopoulos et al. 2021, "Learn then test").
     """
-    n, chance = len(probability), 1.0 - confidence
-    first = needed(error, 1.0 - chance * FIRST_SHARE)
-    none = NotYet(n, int((~right).sum()), needed(error, confidence))
-    if n < first:
-        return none
+    n, level = len(probability), 1.0 - confidence
     order = np.argsort(-probability, kind="stable")
     ranked, wrong = probability[order], np.cumsum(~right[order])
-    sizes = np.unique(np.geomspace(first, n, STEPS).round().astype(int))
-    own = np.full(len(sizes), chance * (1 - FIRST_SHARE) / max(len(sizes) - 1, 1))
-    own[0] = chance * FIRST_SHARE if len(sizes) > 1 else chance
+    sizes = _sizes(ranked, needed(error, confidence))
+    none = NotYet(n, int((~right).sum()), needed(error, confidence))
+    if not len(sizes):
+        return none
+    expected = (np.cumsum(1.0 - ranked) / np.arange(1, n + 1))[sizes - 1]
+    allowed = binom.ppf(level, sizes, error)
+    allowed -= binom.cdf(allowed, sizes, error) > level
+    start = int(np.argmax(binom.cdf(allowed, sizes, np.clip(expected, EPSILON, 1.0))))
     held: Sure | NotYet = none
-    passed_on = 0.0
-    for size, part in zip(sizes.tolist(), own.tolist(), strict=True):
-        # All of equal probability are on one side of a threshold.
-        size = int(np.searchsorted(-ranked, -ranked[size - 1], side="right"))  # noqa: PLW2901
-        level = part + passed_on
+    for size, most in zip(sizes[start:].tolist(), allowed[start:].tolist(), strict=True):
         k = int(wrong[size - 1])
-        passed = float(binom.cdf(k, size, error)) <= level
-        passed_on = level if passed else 0.0
-        if passed:
-            held = Sure(float(ranked[size - 1]), size, k, upper_bound(k, size, 1.0 - level))
+        if k > most:
+            break
+        held = Sure(float(ranked[size - 1]), size, k, upper_bound(k, size, confidence))
     return held
 
 
-def upper_bound(wrong: int, answers: int, confidence: float = 0.95) -> float:
+def _sizes(ranked: Floats, fewest: int) -> npt.NDArray[np.int64]:
+    """How many of N probabilities, the largest first, are at or above the thresholds to try; equal ones are never parted."""
+    n = len(ranked)
+    if n < fewest:
+        return np.zeros(0, np.int64)
+    steps = np.geomspace(fewest, n, max(2, round(np.log(n / fewest) / np.log(STEP)) + 1)).round().astype(np.int64)
+    return np.unique(np.searchsorted(-ranked, -ranked[steps - 1], side="right"))
+
+
+def upper_bound(wrong: int, answers: int, confidence: float = CONFIDENCE) -> float:
     """The largest error rate that still explains so few wrong answers (Clopper and Pearson 1934, one-sided)."""
     return 1.0 if wrong >= answers else float(beta.ppf(confidence, wrong + 1, answers - wrong))
 

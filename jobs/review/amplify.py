@@ -34,7 +34,6 @@ from secondlook.pipeline.core.statistics import share
 SOURCE = "amplified"  # of label events; see schemas.LABEL_SOURCES
 JOB = "review amplify"
 READ = ("samples", "labels", "classes", "annotations", "annotators", "batches", "models", "embeddings", "predictions")
-CONFIDENCE = 0.95
 
 
 class Doubtful(NamedTuple):
@@ -301,7 +300,7 @@ def _evidence(learned: Learned, held: Sure, bound: float) -> dict[str, Any]:
         "wrong": held.wrong,
         "error_at_most": round(held.error, 6),
         "bound": bound,
-        "confidence": CONFIDENCE,
+        "confidence": pure.CONFIDENCE,
     }
 
 

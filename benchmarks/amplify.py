@@ -1,0 +1,197 @@
+"""What one answer decides, and whether the promised bound of the error holds: `review amplify` beside plain self-training.
+
+.venv/bin/python benchmarks/amplify.py --features DIR --json docs/results/amplify.json
+
+Each trial is a pool of 20,000 CIFAR-10 pictures without labels; people are asked for some of them, and the rest is labeled where
+that is sure. `clean`: people answer with CIFAR-10's own labels, so that an error against answers is one against the truth.
+`random1`: they answer as one real person did (CIFAR-10N, 17 % wrong). `--features` holds MobileNetV2 features at 128 px,
+train.npy in the order of train.csv. `--seeds 0-4 --part FILE` measures some seeds, `--parts FILE…` puts them together.
+"""
+
+import argparse
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.jobs.machine import provenance
+from secondlook.labeling import amplify
+from secondlook.pipeline.core.seeds import generator
+from secondlook.pipeline.core.statistics import share
+
+Ints = npt.NDArray[np.int64]
+POOL = 20_000
+BUDGETS = (1_000, 3_000, 10_000)
+BOUNDS = (0.01, 0.02, 0.05, 0.15)
+PEOPLE = ("clean", "random1")
+PEER_DIMS = 128
+SEEDS = 20
+ARMS = {
+    "class": "ours, each class by itself",
+    "together": "ours, `--together`",
+    "class, all random": "… all answers random",
+    "together, all random": "… all answers random",
+    "threshold": "probability ≥ 1 - bound",
+    "self-training": "scikit-learn's SelfTrainingClassifier, the same threshold",
+}
+
+
+def answered(vectors: Any, said: Ints, budget: int, margin: bool, rng: np.random.Generator) -> tuple[Ints, Any]:
+    """The pictures that people were asked for, and which were drawn at random: half of them, or all without `margin`."""
+    order = rng.permutation(len(said))
+    if not margin:
+        return order[:budget], np.ones(budget, bool)
+    first, rest = order[: budget // 2], order[budget // 2 :]
+    made = amplify.fit(vectors[first], said[first], 10).classifier
+    _, _, probability = amplify.best_two(made.probabilities(vectors[rest]))
+    doubtful = rest[np.argsort(np.abs(2 * probability - 1), kind="stable")[: budget - len(first)]]
+    return np.concatenate([first, doubtful]), np.arange(budget) < len(first)
+
+
+def ours(vectors: Any, said: Ints, truth: Ints, asked: Ints, drawn: Any) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """(arm, bound, figures) of one trial: labels given, those that differ from answers and from the truth, promises and those broken."""
+    fitted = amplify.fit(vectors[asked], said[asked], 10)
+    left = np.setdiff1d(np.arange(len(said)), asked)
+    best, _, probability = amplify.best_two(fitted.classifier.probabilities(vectors[left]))
+    for bound in BOUNDS:
+        for arm in ("class", "together"):
+            found = amplify.thresholds(fitted.held_out, said[asked], drawn, error=bound, together=arm == "together")
+            least = np.array(
+                [one.threshold if isinstance(one, amplify.Sure) else np.inf for _, one in sorted(found.items())]
+            )
+            sure = probability >= least[best]
+            groups = [sure] if arm == "together" else [sure & (best == k) for k in range(10)]
+            groups = [group for group in groups if group.any()]
+            rates = [float((best[group] != said[left][group]).mean()) for group in groups]
+            yield arm, bound, figures(best, sure, said[left], truth[left]) | {
+                "tests": len(found) if arm == "class" else 1, "promises": len(rates), "broken": sum(rate > bound for rate in rates), "worst": max(rates, default=0.0)
+            }  # fmt: skip
+
+
+def figures(best: Ints, sure: Any, said: Ints, truth: Ints) -> dict[str, Any]:
+    """How many labels were given, and how many of them are not what a person would answer, or not true."""
+    return {
+        "labels": int(sure.sum()),
+        "not_answers": int((best[sure] != said[sure]).sum()),
+        "not_true": int((best[sure] != truth[sure]).sum()),
+    }
+
+
+def peers(
+    vectors: Any, said: Ints, truth: Ints, asked: Ints, *, slow: bool
+) -> Iterator[tuple[str, float, dict[str, Any]]]:
+    """The same of logistic regression whose own probability is believed, once, or over and over (self-training)."""
+    from sklearn.decomposition import PCA
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.semi_supervised import SelfTrainingClassifier
+
+    x = PCA(PEER_DIMS, random_state=0, svd_solver="randomized").fit_transform(vectors)
+    x /= x.std()
+    left = np.setdiff1d(np.arange(len(said)), asked)
+    known = np.full(len(said), -1)
+    known[asked] = said[asked]
+    model = LogisticRegression(C=0.1, max_iter=300)
+    probs = model.fit(x[asked], said[asked]).predict_proba(x[left])
+    for bound in BOUNDS:
+        sets = [("threshold", probs.argmax(axis=1), probs.max(axis=1) >= 1 - bound)]
+        if slow:
+            again = SelfTrainingClassifier(model, threshold=1 - bound, max_iter=10).fit(x, known)
+            sets.append(("self-training", again.transduction_[left], again.transduction_[left] >= 0))
+        for arm, best, sure in sets:
+            made = figures(best, sure, said[left], truth[left])
+            rate = made["not_answers"] / max(made["labels"], 1)
+            yield (
+                arm,
+                bound,
+                made | {"tests": 1, "promises": int(sure.any()), "broken": int(rate > bound), "worst": rate},
+            )
+
+
+def trials(data: Path, features: Path, seeds: range) -> list[dict[str, Any]]:
+    """All trials of some seeds."""
+    with (data / "cifar10n" / "train.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    names = sorted({row["clean"] for row in rows})
+    labels = {who: np.array([names.index(row[who]) for row in rows], np.int64) for who in PEOPLE}
+    every = np.load(features / "train.npy", mmap_mode="r")
+    results = []
+    for seed in seeds:
+        pool = np.sort(generator(seed, "amplify", "pool").permutation(len(rows))[:POOL])
+        vectors, truth = np.ascontiguousarray(every[pool]), labels["clean"][pool]
+        for who in PEOPLE:
+            said = labels[who][pool]
+            for budget in BUDGETS:
+                facts = {"seed": seed, "people": who, "budget": budget}
+                for margin in (True, False):
+                    asked, drawn = answered(vectors, said, budget, margin, generator(seed, "amplify", "ask"))
+                    for arm, bound, one in ours(vectors, said, truth, asked, drawn):
+                        results.append(facts | {"arm": arm + ("" if margin else ", all random"), "bound": bound} | one)
+                if budget < max(BUDGETS):
+                    slow = seed < 3 and budget == min(BUDGETS)
+                    for arm, bound, one in peers(vectors, said, truth, asked, slow=slow):
+                        results.append(facts | {"arm": arm, "bound": bound} | one)
+            print(f"seed {seed}, {who}: {len(results)} trials", flush=True)
+    return results
+
+
+def summarized(results: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Trials by people, bound, budget and arm: labels an answer, errors, and how many promises were broken, with its interval."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
+    for one in results:
+        groups[one["people"], one["bound"], one["budget"], one["arm"]].append(one)
+    order = list(ARMS)
+    table = []
+    for (who, bound, budget, arm), its in sorted(groups.items(), key=lambda g: (*g[0][:3], order.index(g[0][3]))):
+        labels = sum(one["labels"] for one in its)
+        kept = share(sum(one["broken"] for one in its), sum(one["tests"] for one in its))
+        table.append(
+            {
+                "people": who, "bound": bound, "budget": budget, "arm": arm, "trials": len(its),
+                "labels_per_answer": round(labels / len(its) / budget, 3),
+                "labels_per_answer_range": [round(f(one["labels"] for one in its) / budget, 3) for f in (min, max)],
+                "error_against_answers": round(sum(one["not_answers"] for one in its) / labels, 5) if labels else None,
+                "error_against_truth": round(sum(one["not_true"] for one in its) / labels, 5) if labels else None,
+                "worst": round(max(one["worst"] for one in its), 5),
+                "tests": kept.n, "promises": sum(one["promises"] for one in its), "broken": kept.k,
+                "broken_95": [round(kept.interval.low, 4), round(kept.interval.high, 4)],
+            }
+        )  # fmt: skip
+    return table
+
+
+def main() -> None:
+    """Measure, print, and write the JSON and its page."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
+    parser.add_argument("--features", type=Path)
+    parser.add_argument("--seeds", default=f"0-{SEEDS - 1}")
+    parser.add_argument("--part", type=Path)
+    parser.add_argument("--parts", type=Path, nargs="+")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    if arguments.parts:
+        results = [one for part in arguments.parts for one in json.loads(part.read_text())]
+    else:
+        first, last = map(int, arguments.seeds.split("-"))
+        results = trials(arguments.data, arguments.features, range(first, last + 1))
+    if arguments.part:
+        arguments.part.write_text(json.dumps(results))
+        return
+    table = summarized(results)
+    for row in table:
+        print(json.dumps(row))
+    if arguments.json:
+        result = {
+            "claim": "amplify", "pool": POOL, "seeds": sorted({one["seed"] for one in results}), "figures": table,
+            "machine": provenance.machine(), "commit": provenance.commit(),
+        }  # fmt: skip
+        arguments.json.write_text(json.dumps(result, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
