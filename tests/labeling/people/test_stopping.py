@@ -1,0 +1,65 @@
+"""What an hour fixes, what the next one will, and whether it pays."""
+
+import numpy as np
+import pytest
+
+from secondlook.labeling.people.stopping import LEAST_ANSWERS, pace, worth_going_on
+
+
+def test_a_rate_by_hand() -> None:
+    told = pace([1, 0, 0, 1], [900.0] * 4, np.random.default_rng(0))
+    assert told is not None
+    assert (told.fixed, told.hours, told.rate.value) == (2, 1.0, 2.0)
+    assert told.rate.interval.low < 2 < told.rate.interval.high
+    assert told.following is None, "four answers are too few to look ahead"
+    assert pace([], [], np.random.default_rng(0)) is None
+
+
+def test_a_steady_rate_goes_on() -> None:
+    rng = np.random.default_rng(1)
+    told = pace(rng.random(3000) < 0.2, np.full(3000, 6.0), rng)
+    assert told is not None
+    assert told.following is not None
+    assert told.following.value == pytest.approx(120, rel=0.3)
+
+
+def test_a_falling_rate_is_seen_to_fall() -> None:
+    rng = np.random.default_rng(2)
+    chance = np.linspace(0.6, 0.05, 3000)
+    told = pace(rng.random(3000) < chance, np.full(3000, 6.0), rng)
+    assert told is not None
+    assert told.following is not None
+    assert told.following.value < 0.5 * told.rate.value
+
+
+@pytest.mark.parametrize("slope", [0.0, -0.4])
+def test_the_next_hour_is_in_the_interval_about_as_often_as_it_says(slope: float) -> None:
+    held = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        chance = 0.2 * np.exp(slope * np.arange(600 * 6) / 3600 * 1.0)
+        fixed = rng.random(len(chance)) < chance
+        seconds = np.exp(rng.normal(np.log(6) - 0.125, 0.5, len(chance)))
+        now = 600 * 5
+        told = pace(fixed[:now], seconds[:now], rng)
+        assert told is not None
+        assert told.following is not None
+        ahead = now + int(np.searchsorted(np.cumsum(seconds[now:]), 3600))
+        held += told.following.interval.low <= fixed[now:ahead].sum() <= told.following.interval.high
+    assert held >= 275  # of 300, 95 % is 285
+
+
+def test_nothing_fixed_is_forecast_as_little_and_not_as_nothing() -> None:
+    n = LEAST_ANSWERS * 5
+    told = pace(np.zeros(n), np.full(n, 5.0), np.random.default_rng(3))
+    assert told is not None
+    assert told.following is not None
+    assert told.following.value < 10
+    assert told.rate.interval.high > 0
+
+
+def test_money_decides_where_it_is_said_and_labels_else() -> None:
+    assert worth_going_on(12, least=10, worth=0, price=0)
+    assert not worth_going_on(9, least=10, worth=0, price=20)
+    assert worth_going_on(9, least=10, worth=3, price=20)
+    assert not worth_going_on(6, least=1, worth=3, price=20)
