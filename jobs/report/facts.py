@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.machine import provenance
+from secondlook.jobs.people.compare import on_verified
 from secondlook.jobs.report.gallery import findings_of
 from secondlook.jobs.report.leaked import rescored
+from secondlook.jobs.report.person import person
 from secondlook.jobs.report.timeline import history, time
 from secondlook.jobs.report.wrong_labels import wrong_labels
 from secondlook.pipeline.core.classes import in_order
@@ -51,6 +53,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         history=history(lake, version),
         findings=found.findings if found else None,
         share=wrong_labels(lake, version, settings),
+        human=person(lake, version, settings),
         model=_model(lake, version, samples),
         pictures=_pictures(lake, version, samples),
         attributes=attributes,
@@ -182,6 +185,7 @@ def _model(lake: Lake, version: Version, samples: pa.Table) -> f.ModelFacts | No
         ece_before=_number(metrics, "ece_before"),
         ece_after=calibration_error(confidence, given == predicted) if after is None and len(given) else after,
         rescored=rescored(lake, version, samples, model),
+        verified=on_verified(lake, version),
         by_split=_by_split(metrics.get("accuracy_by_split")),
         chance=calibration_chance(confidence, generator(7, "report", "chance")) if len(given) else None,
         metrics=_flat(metrics),

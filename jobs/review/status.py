@@ -11,6 +11,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.verified import verified
 from secondlook.jobs.people import human, stop
+from secondlook.jobs.people.compare import on_verified
 from secondlook.jobs.people.given import given
 from secondlook.jobs.people.pace import speeds
 from secondlook.jobs.people.roster import run_roster
@@ -23,6 +24,7 @@ from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption,
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
 from secondlook.pipeline.core.config import Settings
+from secondlook.pipeline.core.statistics import Share
 
 
 def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
@@ -93,16 +95,29 @@ def everything(lake: Lake, settings: Settings, *, as_of: str | int | None = None
     }
 
 
-def verified_by_split(lake: Lake, version: Version) -> dict[str, dict[str, int]]:
-    """How many samples of each split are verified, of how many; splits without a verified one are left out."""
+def verified_by_split(lake: Lake, version: Version) -> dict[str, dict[str, Any]]:
+    """How many samples of each split are verified, of how many, and the newest model there; splits without a verified one are left out."""
     sure = verified(lake, version)
     samples = dataset.samples(lake, version).select(["sample_id", "split"]) if sure else None
     if samples is None:
         return {}
+    samples = samples.set_column(1, "split", samples["split"].fill_null(""))
     total = Counter(samples["split"].to_pylist())
     mine = pc.is_in(samples["sample_id"], value_set=pa.array(sorted(sure), pa.string()))
     counts = Counter(samples["split"].filter(mine).to_pylist())
-    return {split or "": {"verified": n, "samples": total[split]} for split, n in sorted(counts.items())}
+    right = on_verified(lake, version)
+    return {
+        split: {"verified": n, "samples": total[split], "model": _model(right.get(split))}
+        for split, n in sorted(counts.items())
+    }
+
+
+def _model(right: Share | None) -> dict[str, Any] | None:
+    """How right the newest model is there; None where there is no model."""
+    if right is None:
+        return None
+    ends = [round(right.interval.low, 4), round(right.interval.high, 4)]
+    return {"right": right.k, "n": right.n, "value": round(right.value, 4), "interval": ends}
 
 
 def _print(found: Mapping[str, Any]) -> None:
@@ -126,7 +141,12 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         yield "`secondlook share` says what it tells"
     for split, one in found["verified"].items():
         where = f"of split {split}" if split else "of pictures in no split"
-        yield f"verified: {one['verified']:,} of {one['samples']:,} {where}"
+        model = one["model"]
+        right = ""
+        if model:
+            low, high = model["interval"]
+            right = f"; the newest model is right on {model['value']:.1%} of them ({low:.1%} to {high:.1%})"
+        yield f"verified: {one['verified']:,} of {one['samples']:,} {where}{right}"
     if found["annotators"]:
         yield from ("; ".join(told_person(row)) for row in found["annotators"])
         low, high = found["seconds"]["interval"]

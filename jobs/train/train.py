@@ -157,6 +157,7 @@ def _metrics(data: "TrainingSet", fitted: "Fitted", probs: Reals, temperature: f
         "folds": len(np.unique(fitted.folds[rows])),
         "accuracy_given": _share(int((right[rows] == labels).sum()), len(rows)),
         "accuracy_by_split": _by_split(data, fitted.readable, right),
+        "accuracy_verified": _by_split(data, fitted.readable, right, data.sample_verified),
         "leaked": int(data.leaked.sum()),
         "ece_before": round(expected_calibration_error(labels, fitted.probs[rows]), 4),
         "ece_after": round(expected_calibration_error(labels, probs[rows]), 4),
@@ -174,10 +175,14 @@ def _share(k: int, n: int) -> dict[str, Any]:
     return {"value": round(found.value, 4) if n else None, "n": n, "interval": interval}
 
 
-def _by_split(data: "TrainingSet", readable: Flags, right: Ints) -> dict[str, Any]:
-    """Agreement of out-of-sample predictions with the given labels of each split's samples, without leaked ones."""
+def _by_split(data: "TrainingSet", readable: Flags, right: Ints, only: Flags | None = None) -> dict[str, Any]:
+    """Agreement of out-of-sample predictions with the given labels of each split's samples, without leaked ones.
+
+    `only` (S,): the samples to look at; None: all. Of these, a label that the model has not learned counts as wrong.
+    """
     splits = np.array(data.sample_split)
-    usable = (data.sample_label >= 0) & (readable & ~data.leaked)[data.sample_content]
+    looked = data.sample_label >= 0 if only is None else only
+    usable = looked & (readable & ~data.leaked)[data.sample_content]
     shares = {}
     for split in sorted(set(data.sample_split)):
         rows = usable & (splits == split)
@@ -321,6 +326,13 @@ def _print(summary: dict[str, Any]) -> None:
     for split, share in summary["accuracy_by_split"].items():
         if split:
             out.print(f"  {split}: {100 * share['value']:.1f} % of {share['n']:,}", markup=False)
+    for split, share in summary.get("accuracy_verified", {}).items():
+        low, high = (100 * bound for bound in share["interval"])
+        where = split or "in no split"
+        out.print(
+            f"  {where}, verified labels: right on {100 * share['value']:.1f} % of {share['n']:,} ({low:.1f} to {high:.1f} %)",
+            markup=False,
+        )
     out.print(f"calibration error {summary['ece_before']:.3f}, after temperature scaling {summary['ece_after']:.3f}")
     reused = summary["embeddings_reused"]
     out.print(

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lake.verified import verified
 from secondlook.pipeline.audit.copies.duplicates import near_duplicates
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import LintSettings
@@ -30,7 +31,7 @@ class TrainingSet:
     are level, and for what lies in the test split (`held_out`), copies in other splits included. `leaked` (N,): held
     out, but it looks the same as one that is fitted on, so that its score would be too good. `groups` (N,): equal for
     pictures that look the same. `sample_content`, `sample_label` (S,): content and class of each sample, -1 where
-    it has none; `sample_split`: its split. `quarantined`: classes that wait for a sign-off, and their pictures, which
+    it has none; `sample_split`: its split; `sample_verified` (S,): its label was adjudicated. `quarantined`: classes that wait for a sign-off, and their pictures, which
     count as having no label.
     """
 
@@ -44,6 +45,7 @@ class TrainingSet:
     sample_content: Ints
     sample_label: Ints
     sample_split: Sequence[str]
+    sample_verified: Flags
     quarantined: Mapping[str, int] = field(default_factory=lambda: {"classes": 0, "pictures": 0})
 
 
@@ -51,7 +53,9 @@ def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> Trai
     """The training set of a version; raises UserError where there is too little to learn from."""
     from secondlook.pipeline.learn.crossfit import majority
 
-    rows = dataset.samples(lake, version).select(["content_id", "split", "label"])
+    everything = dataset.samples(lake, version)
+    sure = pa.array(sorted(verified(lake, version)), pa.string())
+    rows = everything.select(["content_id", "split", "label"])
     waiting = dataset.quarantined(lake, version)
     _, quarantined = dataset.without_quarantined(rows, waiting)
     held = pc.is_in(rows["label"], value_set=pa.array(waiting.values(), pa.string()))
@@ -84,6 +88,7 @@ def load(lake: Lake, version: Version, lint: LintSettings, n_folds: int) -> Trai
         owner,
         given,
         rows["split"].fill_null("").to_pylist(),
+        pc.is_in(everything["sample_id"], value_set=sure).to_numpy().astype(np.bool_),
         quarantined,
     )
 

@@ -159,7 +159,7 @@ class ModelFacts:
 
     `agreement` and `confusion` are of the pictures that it was cross-fitted on. `by_split` was measured at training,
     pictures left out that hashes said are leaked. `rescored` is without what lint says is leaked: the shares to quote,
-    where there are any. `chance` is the calibration error that a perfectly calibrated model
+    where there are any. `verified`: by split, how right it is on samples whose label was adjudicated. `chance` is the calibration error that a perfectly calibrated model
     would stay below with as many pictures.
     """
 
@@ -174,6 +174,7 @@ class ModelFacts:
     chance: float | None
     by_split: Mapping[str, Share] = field(default_factory=dict)
     rescored: tuple[Rescored, ...] = ()
+    verified: Mapping[str, Share] = field(default_factory=dict)
     metrics: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)
 
@@ -256,6 +257,29 @@ class ShareFacts:
 
 
 @dataclass(frozen=True)
+class PersonFacts:
+    """How often one person's answer is wrong: `value` with its interval, from `answers` for `pictures`, known by `source`."""
+
+    source: str
+    value: float
+    interval: Interval
+    answers: int
+    pictures: int
+
+
+@dataclass(frozen=True)
+class HumanFacts:
+    """What a person would score here, by each source that tells; and how often the model is wrong on pictures that people agree on.
+
+    `by_seconds`: (from, to) seconds → the error of answers that took so long.
+    """
+
+    people: tuple[PersonFacts, ...]
+    by_seconds: Mapping[tuple[float, float], Estimated] = field(default_factory=dict)
+    model: Share | None = None
+
+
+@dataclass(frozen=True)
 class VersionFacts:
     """A version in the history: what made it, and label events by source (of `labels` that changed)."""
 
@@ -308,6 +332,7 @@ class Facts:
     history: History
     findings: Findings | None = None
     share: ShareFacts | None = None
+    human: HumanFacts | None = None
     model: ModelFacts | None = None
     pictures: PictureFacts | None = None
     attributes: tuple[AttributeFacts, ...] = ()

@@ -18,11 +18,14 @@ from secondlook.jobs.lake.verified import verified
 from secondlook.jobs.lint import annotators as lint_annotators
 from secondlook.jobs.people import gold, human, pausing, roster
 from secondlook.jobs.people.annotators import paused
+from secondlook.jobs.people.compare import on_verified
 from secondlook.jobs.people.given import given, gold_answers
 from secondlook.jobs.people.pace import speeds
+from secondlook.jobs.report.facts import gather
 from secondlook.jobs.review import answers_file, commit, status, verify
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.report.page import render
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 Fill = Callable[..., dict[str, str]]
@@ -354,6 +357,63 @@ def test_people_are_compared_with_each_other_and_with_gold_beside_the_model(
         assert abs(told[source]["value"] - true) < 0.06
     assert told["model"] is None
     assert any("a person is wrong on" in line for line in human.told(told))
+
+
+def predict(lake: Lake, said: dict[str, str]) -> None:
+    """A model that says these classes of contents, out of sample."""
+    from secondlook.pipeline.core.identity import content_id
+
+    attempt = lake.attempt("train", {"said": said})
+    model = {
+        "model": "m",
+        "kind": "generalist",
+        "backbone": "none",
+        "classes": list(CLASSES),
+        "path": "",
+        "embedder": "m",
+    }
+    attempt.append("models", rows("models", [model | {"settings": "{}", "metrics": "{}"}]))
+    predictions = [
+        {
+            "content_id": content_id(data.encode()),
+            "model": "m",
+            "classes": [at, 1 - at],
+            "probs": [0.9, 0.1],
+            "fold": -1,
+        }
+        for data, label in said.items()
+        for at in (CLASSES.index(label),)
+    ]
+    attempt.append("predictions", rows("predictions", predictions))
+    attempt.commit({})
+
+
+def test_models_are_compared_on_verified_pictures_by_the_labels_of_now(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill(pictures(40, "test"))
+    predict(lake, {str(i): truth(i) if i < 30 else other(i) for i in range(40)})
+    assert on_verified(lake, lake.at()) == {}
+    ask(lake)
+    lines = [line for who in ("ann", "bob", "cleo") for line in says(who, {0}, 38)]  # p/000 is a dog to all of them
+    pull(lake, tmp_path, "a.csv", lines)
+    commit.run(lake, Settings(), with_model=False)
+    found = on_verified(lake, lake.at())["test"]
+    assert (found.k, found.n) == (29, 38)
+    told = human.human_error(lake, lake.at(), Settings())
+    assert told is not None
+    assert (told["model"]["wrong"], told["model"]["n"]) == (9, 38)
+    page = render(gather(lake, lake.at(), Settings(), thumbnails=0))
+    assert "three people, or an expert, agreed on" in page
+    assert "one person’s answer is wrong, by what others answered" in page
+    lines_of_status = list(status.lines(status.everything(lake, Settings())))
+    assert any("38 of 40 of split test; the newest model is right on 76.3%" in line for line in lines_of_status)
+
+
+def test_gold_is_not_built_where_the_model_is_sure_of_another_class(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    ids = fill(pictures(2))
+    predict(lake, {"0": "dog", "1": "dog"})
+    pull(lake, tmp_path, "a.csv", [line for who in ("ann", "bob", "cleo") for line in says(who, set(), 2)])
+    assert gold.run_built(lake)["disputed"] == 1
+    assert gold_of(lake, lake.at()) == {ids["p/001.png"]: "dog"}
 
 
 def test_status_says_go_on_while_labels_are_fixed_and_stop_when_they_are_not(
