@@ -7,69 +7,27 @@ the answers of now still show the bound. So the bound always is about all amplif
 import json as json_format
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 import typer
-from pyiceberg.expressions import EqualTo
 
-from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.review.answered import Looked, looked
-from secondlook.jobs.terminal.console import finish, out, progress
+from secondlook.jobs.review import margin
+from secondlook.jobs.review.answered import AMPLIFIED, looked
+from secondlook.jobs.review.sure import Guessed, Learned, amplified, guess, is_sure, learn, pool
+from secondlook.jobs.terminal.console import finish, out
 from secondlook.jobs.terminal.options import JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import amplify as pure
-from secondlook.labeling.amplify import Fitted, NotYet, Sure
+from secondlook.labeling.amplify import Sure
 from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.statistics import share
 
-SOURCE = "amplified"  # of label events; see schemas.LABEL_SOURCES
 JOB = "review amplify"
 READ = ("samples", "labels", "classes", "annotations", "annotators", "batches", "models", "embeddings", "predictions")
-
-
-class Doubtful(NamedTuple):
-    """A picture that answers don't make sure, with the doubt as `value`, 0 to 1, and the `pair` of classes that it is between."""
-
-    sample_id: str
-    content_id: str
-    value: float
-    pair: tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Learned:
-    """What people's answers teach about the pictures that nobody looked at.
-
-    `people`: the A answered contents that were learned from, `labels` (A,) the place of each one's class in `classes` or
-    NOBODY, `drawn` (A,) whether it stands for the pictures without a label: drawn at random among them.
-    """
-
-    classes: list[str]
-    embedder: str
-    people: list[Looked]
-    labels: npt.NDArray[np.int64]
-    drawn: npt.NDArray[np.bool_]
-    fitted: Fitted
-    thresholds: dict[int, Sure | NotYet]
-
-
-@dataclass(frozen=True)
-class Guessed:
-    """N contents of the pool: the best class by place, the second, and how probable the best is."""
-
-    contents: list[str]
-    first: npt.NDArray[np.int64]
-    second: npt.NDArray[np.int64]
-    probability: npt.NDArray[np.float64]
 
 
 def run(
@@ -97,11 +55,11 @@ def run(
     if done:
         return dict(done.summary) | {"version": done.id}
     learned = learn(lake, version, bound, only=only, together=together)
-    pool = _pool(lake, version, learned)
-    guessed = _guess(lake, version, learned, pool)
+    unseen = pool(lake, version)
+    guessed = guess(lake, version, learned, unseen)
     attempt = lake.attempt(JOB, inputs, base=version)
     batch = f"amplify-{attempt.seq}"
-    rows, counts = _events(learned, guessed, pool, bound, batch, now or datetime.now(UTC))
+    rows, counts = _events(learned, guessed, unseen, bound, batch, now or datetime.now(UTC))
     summary = _summary(learned, guessed, counts, bound, together=together)
     if dry_run or not rows:
         return summary
@@ -110,154 +68,13 @@ def run(
     return summary | {"version": attempt.commit(summary).id}
 
 
-def learn(lake: Lake, version: Version, error: float, *, only: str | None = None, together: bool = False) -> Learned:
-    """Classifiers from the answers of a version, and a threshold for each class, or why there is none."""
-    classes = dataset.class_names(lake, version)
-    if only is not None and only not in classes:
-        raise unknown("class", only, classes)
-    model = dataset.newest_model(lake, version)
-    people = {one.content_id: one for one in looked(lake, version)}
-    if model.embedder == model.name:  # its vectors know the labels that it was trained on
-        said = dataset.predictions(lake, version, model.name)
-        trained = set(said.filter(pc.greater_equal(said["fold"], 0))["content_id"].to_pylist())
-        people = {content: one for content, one in people.items() if content not in trained}
-    found = dict(_vectors(lake, version, model.embedder, people))
-    chosen = [people[content] for content in sorted(found)]
-    if len(chosen) < pure.MIN_ANSWERS:
-        raise UserError(
-            f"amplifying takes answers that the model {model.name} was not trained on, for {pure.MIN_ANSWERS} pictures and more; there are {len(chosen)}. "
-            "`secondlook review push` asks for more; a frozen [train] backbone may learn from all of them"
-        )
-    place = {name: n for n, name in enumerate(classes)}
-    labels = np.array([place.get(one.label or "", pure.NOBODY) for one in chosen], np.int64)
-    drawn = np.array([one.chance and one.before[0] in {"", SOURCE} for one in chosen], bool)
-    fitted = pure.fit(np.stack([found[one.content_id] for one in chosen]), labels, len(classes))
-    wanted = [place[only]] if only is not None else None
-    thresholds = pure.thresholds(fitted.held_out, labels, drawn, error=error, together=together, classes=wanted)
-    return Learned(classes, model.embedder, chosen, labels, drawn, fitted, thresholds)
-
-
-def margin(lake: Lake, version: Version, settings: Settings) -> list[Doubtful]:
-    """The pictures without a label that the answers don't make sure, as candidates of a batch: the doubtful margin.
-
-    Worth most: those of which the classifier of their best class can't tell. Empty where there is nothing to learn from yet.
-    """
-    try:
-        learned = learn(lake, version, settings.review.amplify_error)
-    except UserError:
-        return []
-    pool = _pool(lake, version, learned)
-    guessed = _guess(lake, version, learned, pool)
-    names = learned.classes
-    return [
-        Doubtful(
-            pool[content][0]["sample_id"],
-            content,
-            float(1.0 - abs(2.0 * probability - 1.0)),
-            (min(names[a], names[b]), max(names[a], names[b])),
-        )
-        for content, a, b, probability, fine in zip(
-            guessed.contents,
-            guessed.first.tolist(),
-            guessed.second.tolist(),
-            guessed.probability.tolist(),
-            _is_sure(learned, guessed).tolist(),
-            strict=True,
-        )
-        if not fine and all(row["label"] is None for row in pool[content])
-    ]
-
-
-def _is_sure(learned: Learned, guessed: Guessed) -> npt.NDArray[np.bool_]:
-    least = np.full(len(learned.classes), np.inf)
-    for k, held in learned.thresholds.items():
-        if isinstance(held, Sure):
-            least[k] = held.threshold
-    return guessed.probability >= least[guessed.first]
-
-
-# The pictures that nobody looked at
-
-
-def _pool(lake: Lake, version: Version, learned: Learned) -> dict[str, list[dict[str, Any]]]:
-    """Contents that no person and no source gave a label: content → its samples, each with label (null, or an amplified one).
-
-    Without those that a batch asks for: a person is about to look at them.
-    """
-    samples = dataset.samples(lake, version).select(["sample_id", "content_id", "label"])
-    ours = _amplified(lake, version)
-    asked = lake.read("batches", version, ["sample_id"])["sample_id"]
-    theirs = pc.and_(pc.is_valid(samples["label"]), pc.invert(pc.is_in(samples["sample_id"], value_set=ours)))
-    theirs = pc.or_(theirs, pc.is_in(samples["sample_id"], value_set=pc.unique(asked)))
-    taken = pc.unique(samples.filter(theirs)["content_id"])
-    left = samples.filter(pc.invert(pc.is_in(samples["content_id"], value_set=taken)))
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in left.to_pylist():
-        found.setdefault(row["content_id"], []).append(row)
-    return found
-
-
-def _amplified(lake: Lake, version: Version) -> pa.Array:
-    """The samples whose label is an amplified one; so it is where a revert brought one back."""
-    held = lake.latest("labels", version, ["sample_id", "label", "source", "evidence"])
-    held = held.filter(pc.is_valid(held["label"]))
-    direct = held.filter(pc.equal(held["source"], SOURCE))["sample_id"].to_pylist()
-    back = {
-        (row["sample_id"], json_format.loads(row["evidence"])["restores"])
-        for row in held.filter(pc.equal(held["source"], "revert")).to_pylist()
-    }
-    if back:
-        events = lake.read("labels", version, ["sample_id", "seq", "source"], EqualTo("source", SOURCE))  # type: ignore[call-arg, arg-type]
-        direct += [row["sample_id"] for row in events.to_pylist() if (row["sample_id"], row["seq"]) in back]
-    return pa.array(direct, pa.string())
-
-
-def _vectors(
-    lake: Lake, version: Version, embedder: str, wanted: Mapping[str, Any]
-) -> Iterator[tuple[str, npt.NDArray[np.float32]]]:
-    """The embeddings of some contents, in the order in which they lie in the lake."""
-    for contents, vectors in _embedded(lake, version, embedder):
-        for content, vector in zip(contents, vectors, strict=True):
-            if content in wanted:
-                yield content, vector
-
-
-def _embedded(lake: Lake, version: Version, embedder: str) -> Iterator[tuple[list[str], npt.NDArray[np.float32]]]:
-    """All embeddings, a batch at a time: contents, and (n, D)."""
-    chosen = EqualTo("model", embedder)  # type: ignore[call-arg, arg-type]
-    for batch in lake.batches("embeddings", version, ["content_id", "vector"], chosen):
-        if batch.num_rows:
-            vectors = batch["vector"].flatten().to_numpy(zero_copy_only=False).reshape(batch.num_rows, -1)
-            yield batch["content_id"].to_pylist(), vectors.astype(np.float32, copy=False)
-
-
-def _guess(lake: Lake, version: Version, learned: Learned, pool: Mapping[str, Any]) -> Guessed:
-    """What the classifiers say of the pool; its embeddings are read a batch at a time."""
-    contents: list[str] = []
-    parts: list[tuple[Any, ...]] = []
-    seen: set[str] = set()
-    with progress("amplify", len(pool)) as advance:
-        for names, vectors in _embedded(lake, version, learned.embedder):
-            rows = [n for n, name in enumerate(names) if name in pool and name not in seen]
-            if rows:
-                contents += (new := [names[n] for n in rows])
-                seen.update(new)
-                parts.append(pure.best_two(learned.fitted.classifier.probabilities(vectors[rows])))
-                advance(len(rows))
-    if not parts:
-        nothing = np.zeros(0, np.int64)
-        return Guessed([], nothing, nothing, np.zeros(0))
-    first, second, probability = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Guessed(contents, first, second, probability)
-
-
 # What becomes of them
 
 
 def _events(
     learned: Learned,
     guessed: Guessed,
-    pool: Mapping[str, Sequence[Mapping[str, Any]]],
+    unseen: Mapping[str, Sequence[Mapping[str, Any]]],
     bound: float,
     batch: str,
     now: datetime,
@@ -268,15 +85,15 @@ def _events(
     why = {
         names[k]: _evidence(learned, held, bound) for k, held in learned.thresholds.items() if isinstance(held, Sure)
     }
-    of_all = {"source": SOURCE, "actor": "amplify", "time": now, "batch": batch}
+    of_all = {"source": AMPLIFIED, "actor": "amplify", "time": now, "batch": batch}
     rows: list[dict[str, Any]] = []
     counts: Counter[tuple[str, str]] = Counter()
-    sure = _is_sure(learned, guessed).tolist()
+    sure = is_sure(learned, guessed).tolist()
     for content, k, p, fine in zip(
         guessed.contents, guessed.first.tolist(), guessed.probability.tolist(), sure, strict=True
     ):
         label = names[k] if fine else None
-        for sample in pool[content]:
+        for sample in unseen[content]:
             had = sample["label"]
             if had is not None and had not in wanted:
                 continue  # of a class that this run is not about
@@ -326,7 +143,7 @@ def _summary(
         "answers": len(learned.people),
         "random": int(learned.drawn.sum()),
         **{kind: totals[kind] for kind in ("labeled", "kept", "withdrawn")},
-        "margin": int((~_is_sure(learned, guessed)).sum()),
+        "margin": int((~is_sure(learned, guessed)).sum()),
         "bound": bound,
         "together": together,
         "by_class": by_class,
@@ -341,11 +158,11 @@ def told(lake: Lake, version: Version) -> dict[str, Any] | None:
     labels (amplified ones that hold), answers (that the newest run learned from), labels_per_answer, bound, and of the pictures that were drawn at
     random after they had been amplified and people answered: checked, wrong, error and its 95 % interval.
     """
-    held = len(_amplified(lake, version))
+    held = len(amplified(lake, version))
     newest = lake.newest(JOB, version)
     if newest is None:
         return None
-    known = [one for one in looked(lake, version) if one.before[0] == SOURCE and one.chance]
+    known = [one for one in looked(lake, version) if one.before[0] == AMPLIFIED and (one.chance or one.check)]
     wrong = share(sum(one.label != one.before[1] for one in known), len(known))
     answers = int(newest.summary["answers"])
     return {
@@ -373,6 +190,16 @@ def amplify(
         typer.Option("--together", help="One bound for the labels of all classes, which takes far fewer answers."),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would come to, and label nothing.")] = False,
+    ask: Annotated[
+        int | None,
+        typer.Option("--ask", metavar="N", min=1, help="Label nothing; make a batch of the N most doubtful."),
+    ] = None,
+    check: Annotated[
+        int | None,
+        typer.Option(
+            "--check", metavar="N", min=1, help="Label nothing; make a batch of N amplified labels, drawn by chance."
+        ),
+    ] = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -385,10 +212,18 @@ def amplify(
 
     Example:
 
-        secondlook review amplify --error 0.02 --dry-run
+        secondlook review push --strategy random --budget 600
+        secondlook review amplify --error 0.02 --together --dry-run
+        secondlook review amplify --ask 200
     """
     chosen = read_settings(settings, lake)
     opened = Lake.open(chosen.lake)
+    if ask is not None or check is not None:
+        if only or error or together or dry_run or (ask and check):
+            raise UserError("--ask and --check make a batch each, and take no other option")
+        made = margin.run_ask(opened, chosen, ask) if ask is not None else margin.run_check(opened, check or 0)
+        finish(made, as_json=json, lines=lambda: out().print(margin.told(made), markup=False))
+        return
     summary = run(opened, chosen, only=only, error=error, together=together, dry_run=dry_run)
 
     def lines() -> None:

@@ -12,14 +12,16 @@ from secondlook.jobs.lake.answers import answers
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.people.annotators import paused
 
-RANDOM = "random"  # of what was drawn by chance from all that nobody had been asked for
+AMPLIFIED = "amplified"  # source of the label events of amplification: one of schemas.LABEL_SOURCES
+RANDOM = "random"  # strategy of what was drawn by chance from all that nobody had been asked for
+CHECK = "amplified"  # strategy of what was drawn by chance from the amplified labels alone
 
 
 @dataclass(frozen=True)
 class Looked:
     """A content that people answered for. `label`: what they say that it is; None: none of the classes, or they don't agree.
 
-    `answers`: how many there are. `chance`: whether the picture was drawn at random. `before`: (source, label) of the label that it had when
+    `answers`: how many there are. `chance`: whether the picture was drawn at random among all, `check` among the amplified ones. `before`: (source, label) of the label that it had when
     it was first asked for; source "" where it had none.
     """
 
@@ -27,6 +29,7 @@ class Looked:
     label: str | None
     answers: int
     chance: bool
+    check: bool
     before: tuple[str, str | None]
 
 
@@ -50,7 +53,7 @@ def looked(lake: Lake, version: Version) -> list[Looked]:
     events = _events(lake, version, mine, content)
     asked = _asked(lake, version, content)
     return [
-        _looked(one, votes, label.get(one), events.get(one, []), asked.get(one, (0, False)))
+        _looked(one, votes, label.get(one), events.get(one, []), asked.get(one, (0, "")))
         for one, votes in sorted(said.items())
     ]
 
@@ -60,14 +63,14 @@ def _looked(
     votes: list[str | None],
     label: str | None,
     events: list[dict[str, Any]],
-    asked: tuple[int, bool],
+    asked: tuple[int, str],
 ) -> Looked:
-    first, chance = asked
+    first, strategy = asked
     before = [event for event in events if event["seq"] < first]
     decided = bool(events) and events[-1]["source"] == "review"
     agreed = votes[0] if len(set(votes)) == 1 else None
     had = (before[-1]["source"], before[-1]["label"]) if before and before[-1]["label"] is not None else ("", None)
-    return Looked(content, label if decided else agreed, len(votes), chance, had)
+    return Looked(content, label if decided else agreed, len(votes), strategy == RANDOM, strategy == CHECK, had)
 
 
 def _events(lake: Lake, version: Version, mine: pa.Table, content: dict[str, str]) -> dict[str, list[dict[str, Any]]]:
@@ -83,11 +86,11 @@ def _events(lake: Lake, version: Version, mine: pa.Table, content: dict[str, str
     return found
 
 
-def _asked(lake: Lake, version: Version, content: dict[str, str]) -> dict[str, tuple[int, bool]]:
-    """For each content the commit that asked for it first, and whether that was by chance."""
+def _asked(lake: Lake, version: Version, content: dict[str, str]) -> dict[str, tuple[int, str]]:
+    """For each content the commit that asked for it first, and its strategy."""
     rows = lake.latest("batches", version, ["seq", "sample_id", "strategy"]).sort_by([("seq", "descending")])
     return {
-        content[row["sample_id"]]: (row["seq"], row["strategy"] == RANDOM)
+        content[row["sample_id"]]: (row["seq"], row["strategy"])
         for row in rows.to_pylist()
         if row["sample_id"] in content
     }

@@ -12,7 +12,7 @@ from secondlook.jobs.history.history import run_blame, run_revert
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import amplify, commit
+from secondlook.jobs.review import amplify, batches, commit, margin
 from secondlook.jobs.review.take import take
 from secondlook.labeling.answers import Answer
 from secondlook.pipeline.core.config import ReviewSettings, Settings
@@ -190,11 +190,57 @@ def test_one_class_alone_and_all_together(lake: Lake, easy: dict[str, str]) -> N
 
 
 def test_the_margin_is_what_people_are_asked_next(lake: Lake, easy: dict[str, str]) -> None:
-    assert amplify.margin(lake, lake.at(), SETTINGS) == []
+    with pytest.raises(UserError, match="for 10 pictures and more; there are 0"):
+        margin.run_ask(lake, SETTINGS, 5)
     ask(lake, easy, range(60))
-    left = amplify.margin(lake, lake.at(), SETTINGS)
+    left = margin.margin(lake, lake.at(), SETTINGS)
     assert {one.sample_id for one in left} == {easy[key(n)] for n in range(60, 400)}
     assert {one.pair for one in left} == {("cat", "dog")}
+    assert [one.value for one in left] == sorted((one.value for one in left), reverse=True)
+    made = margin.run_ask(lake, SETTINGS, 5)
+    tasks = [row for row in lake.latest("batches", lake.at()).to_pylist() if row["batch"] == made["batch"]]
+    assert {row["sample_id"] for row in tasks} == {one.sample_id for one in left[:5]}
+    assert {(row["strategy"], tuple(row["options"]), tuple(row["choices"])) for row in tasks} == {
+        ("margin", CLASSES, CLASSES)
+    }
+    assert margin.run_ask(lake, SETTINGS, 5)["batch"] != made["batch"]  # of others: nobody is asked twice
+
+
+def test_what_was_amplified_is_checked_by_chance_and_that_says_nothing_of_thresholds(
+    lake: Lake, easy: dict[str, str]
+) -> None:
+    assert margin.run_check(lake, 10)["batch"] is None
+    ask(lake, easy, range(200))
+    amplify.run(lake, SETTINGS)
+    made = margin.run_check(lake, 20)
+    tasks = [row for row in lake.latest("batches", lake.at()).to_pylist() if row["batch"] == made["batch"]]
+    numbers = {sample: n for n, sample in ((n, easy[key(n)]) for n in range(400))}
+    given = [
+        answer("ada", row["sample_id"], "none of these" if n == 0 else truth(numbers[row["sample_id"]]))
+        for n, row in enumerate(tasks)
+    ]
+    take(lake, lake.at(), given, batch=made["batch"], outside="x", inputs={}, now=NOW)
+    told = amplify.told(lake, lake.at())
+    assert told is not None
+    assert (told["checked"], told["wrong"]) == (20, 1)
+    assert amplify.run(lake, SETTINGS, dry_run=True)["random"] == 200
+    assert push_random(lake) >= 150  # and the random share of any batch draws from them, too
+
+
+def push_random(lake: Lake) -> int:
+    """How many amplified labels a batch of random pictures asks for."""
+    pushed = batches.run_push(lake, SETTINGS, budget=400, strategy="random")
+    before = dict(
+        zip(
+            *(
+                lake.latest("labels", lake.at(), ["sample_id", "source"])[name].to_pylist()
+                for name in ("sample_id", "source")
+            ),
+            strict=True,
+        )
+    )
+    tasks = [row for row in lake.latest("batches", lake.at()).to_pylist() if row["batch"] == pushed["batch"]]
+    return sum(before.get(row["sample_id"]) == "amplified" for row in tasks if row["strategy"] == "random")
 
 
 def test_a_model_that_was_trained_on_the_answers_can_not_vouch_for_them(lake: Lake, fill: Fill) -> None:

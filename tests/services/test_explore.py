@@ -148,6 +148,15 @@ def lint(lake: Lake, *found: tuple[str, str, float]) -> None:
     attempt.commit({})
 
 
+def decide(lake: Lake, sample: str, label: str) -> None:
+    attempt = lake.attempt("commit", {"sample": sample})
+    attempt.append(
+        "labels",
+        rows("labels", [{"sample_id": sample, "label": label, "source": "review", "actor": "bo", "time": NOW}]),
+    )
+    attempt.commit({})
+
+
 def by_key(held: Any, *fields: str) -> dict[str, Any]:
     values = held.values(["key", *fields])
     return {key: more[0] if len(fields) == 1 else tuple(more) for key, *more in zip(*values, strict=True)}
@@ -211,9 +220,7 @@ def test_a_later_run_brings_it_up_to_date_in_place_and_keeps_what_people_added(
     held.match_tags("SL101").tag_samples("mine")
     held.save_view("my view", held.limit(1))
     lint(lake, ("SL102", zoo["05.png"], 0.4))
-    said = [Answer("ada", zoo["02.png"], "label", "dog", 2.0)]
-    take(lake, lake.at(), said, batch=None, outside="answers-1", inputs={}, now=NOW)
-    commit.run(lake, Settings(), now=NOW)
+    decide(lake, zoo["02.png"], "dog")
     held = shown()
     assert by_key(held, "id") == before
     assert by_key(held, "tags")["00.png"] == ["mine"]
@@ -358,16 +365,7 @@ def test_tags_that_can_not_be_taken_are_told_and_stay(shown: Any, lake: Lake, zo
     held.match(held_key(zoo["00.png"])).tag_samples("keep")  # a cat
     held.match(held_key(zoo["copy.png"])).tag_samples("keep")  # the same picture, a dog
     held.match(held_key(zoo["08.png"])).tag_samples("keep")
-    take(
-        lake,
-        lake.at(),
-        [Answer("bo", zoo["08.png"], "label", "dog", 2.0)],
-        batch=None,
-        outside="b-1",
-        inputs={},
-        now=NOW,
-    )
-    commit.run(lake, Settings(), now=NOW)
+    decide(lake, zoo["08.png"], "dog")
     stranger = held.first().copy()
     stranger[KEY], stranger["tags"] = "nobody", ["keep"]
     held.add_sample(stranger)
