@@ -13,6 +13,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lake.verified import MARK
 from secondlook.jobs.review.cases import Case, cases
 from secondlook.jobs.review.decisions import Outcome, events, model_says, reasons
 from secondlook.jobs.studio.reconcile import before_commit
@@ -177,9 +178,11 @@ def _model_voice(
 def _summary(outcomes: Sequence[Outcome], made: Sequence[tuple[Mapping[str, Any], str]]) -> dict[str, Any]:
     counts = Counter(kind for _, kind in made)
     asked = counts["changed"] + counts["confirmed"] + counts["first"]
+    verified = sum(f'"{MARK}"' in row["evidence"] for row, _ in made)
     return {
         "decided": asked,
         **{kind: counts[kind] for kind in COUNTED},
+        **({"verified": verified} if verified else {}),
         **({"restored": counts["restored"]} if counts["restored"] else {}),
         "undecided": reasons(outcomes),
         "batches": sorted({row["batch"] for row, _ in made}),
@@ -250,6 +253,8 @@ def told(summary: Mapping[str, Any]) -> str:
     parts[0] += f", {summary['first']} labeled for the first time"
     if summary["spread"]:
         parts.append(f"{summary['spread']} equal pictures follow")
+    if summary.get("verified"):
+        parts.append(f"{summary['verified']} verified, as three people or an expert agree")
     if summary.get("restored"):
         parts.append(f"{summary['restored']} not decided any more")
     done = "; ".join([*parts, *([left] if left else [])]) + f" (version {summary['version']})"

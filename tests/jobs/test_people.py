@@ -264,7 +264,8 @@ def test_a_split_is_asked_until_three_agree_and_then_is_verified(
     pull(lake, tmp_path, "a.csv", three[:-1])  # cleo has not answered the last one
     assert verified(lake, lake.at()) == set()
     assert verify.counted(verify.progress(lake, lake.at(), Settings(), "test"))["agreed"] == 3
-    commit.run(lake, Settings(), with_model=False)
+    assert commit.run(lake, Settings(), with_model=False)["verified"] == 3
+    assert "3 verified" in history.run_log(lake)[0]["change"]
     sure = verified(lake, lake.at())
     assert sure == {ids[key] for key in ("p/000.png", "p/001.png", "p/002.png", "copy.png")}
     assert labels_of()["p/001.png"] == "cat", "what three people say is the label"
