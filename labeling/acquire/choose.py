@@ -17,8 +17,9 @@ from secondlook.labeling.acquire.spread import LEAST_PROBE, PROBE, Singles, Spre
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
-SHORT = 10  # candidates that are compared with each other, for each picture of the batch
-LEAST_SHORT = 2000
+SHORT = 10  # candidates that are compared with each other at first, for each picture of the batch
+LEAST = 200  # pictures that the short list is long enough for, at least
+MOST_SHORT = 400_000  # candidates that are compared: 200 MB of places
 
 
 class Rules(NamedTuple):
@@ -76,59 +77,61 @@ def choose(
     worth[by_chance] = 0.0
     cells = groups.cells if groups is not None else np.zeros(len(worth), np.int64)
     left = n - len(by_chance)
-    short = shortlist(worth, left, cells, rng)
-    close = _Close(len(worth), short, left, vectors if rules.spread > 0 else None, rng)
-    plain = Spread(worth[short], close.vectors, strength=rules.spread, reach=close.reach, cost=cost[short])
-    plain.take(room)
-    if groups is None or not rules.floor:
-        best = short[plain.chosen]
-        return Chosen(best, by_chance, best)
-    fair = Spread(worth[short], close.vectors, strength=rules.spread, reach=close.reach, cost=cost[short])
-    room = _fill_floors(fair, short, groups, cells, left, rules.floor, room)
-    fair.take(room)
-    return Chosen(short[fair.chosen], by_chance, short[plain.chosen])
+    near = _Near(len(worth), left, vectors if rules.spread > 0 else None, rng)
+    fair = groups if rules.floor else None
+    times = SHORT
+    while True:
+        short, outside = shortlist(worth, min(times * max(left, LEAST), MOST_SHORT), cells, rng)
+        places, reach = near.of(short)
+        plain, best = (Spread(worth[short], places, strength=rules.spread, reach=reach, cost=cost[short]) for _ in "ab")
+        plain.take(room)
+        best.take(_fill_floors(best, short, fair, cells, left, rules.floor, room) if fair is not None else room)
+        # Gains only fall: where the last one is above all that was left aside, nothing better was.
+        if min(plain.least, best.least) >= outside or len(short) >= MOST_SHORT:
+            return Chosen(short[best.chosen], by_chance, short[plain.chosen])
+        times *= 4
 
 
-def shortlist(value: Floats, n: int, cells: Rows, rng: np.random.Generator) -> Rows:
-    """The rows that a batch of n is chosen from, in random order: SHORT times as many, the best of all and of each cell."""
+def shortlist(value: Floats, most: int, cells: Rows, rng: np.random.Generator) -> tuple[Rows, float]:
+    """About `most` rows that a batch is chosen from, in random order: the best of all and of each cell; and the best value left aside."""
     shuffled = rng.permutation(len(value))
     order = shuffled[np.argsort(-value[shuffled], kind="stable")]
     order = order[value[order] > 0]
-    most = max(SHORT * n, LEAST_SHORT)
     share = np.bincount(cells) / max(len(cells), 1)
     of_cell = cells[order]
     by_cell = np.argsort(of_cell, kind="stable")
     rank = np.empty(len(order), np.int64)
     starts = np.searchsorted(of_cell[by_cell], np.arange(len(share)))
     rank[by_cell] = np.arange(len(order)) - starts[of_cell[by_cell]]
-    kept = order[(np.arange(len(order)) < most) | (rank < np.ceil(most * share[of_cell]))]
-    return np.asarray(rng.permutation(kept), np.int64)
+    kept = (np.arange(len(order)) < most) | (rank < np.ceil(most * share[of_cell]))
+    outside = float(value[order[~kept]].max(initial=0.0))
+    return np.asarray(rng.permutation(order[kept]), np.int64), outside
 
 
-class _Close:
-    """Vectors of the short list, and the distance that counts as close: measured on a random probe of all candidates."""
+class _Near:
+    """Places of candidates, read when they are first needed, and the distance that counts as near: of a random probe of all."""
 
     def __init__(
-        self,
-        total: int,
-        short: Rows,
-        n: int,
-        vectors: Callable[[Rows], Singles | None] | None,
-        rng: np.random.Generator,
+        self, total: int, n: int, vectors: Callable[[Rows], Singles | None] | None, rng: np.random.Generator
     ) -> None:
-        self.vectors: Singles | None = None
-        self.reach = 0.0
-        size = min(max(n, LEAST_PROBE), PROBE, total)
-        probe = rng.choice(total, size, replace=False).astype(np.int64)
-        if vectors is None or not len(short):
-            return
-        wanted = np.union1d(short, probe)
-        found = vectors(wanted)
-        if found is None:
-            return
-        self.vectors = found[np.searchsorted(wanted, short)]
-        of_probe = found[np.searchsorted(wanted, probe)]
-        self.reach = reach(of_probe[~np.isnan(of_probe).any(axis=1)])
+        self._probe = np.sort(rng.choice(total, min(max(n, LEAST_PROBE), PROBE, total), replace=False)).astype(np.int64)
+        self._vectors = vectors
+        self._rows: Rows = np.zeros(0, np.int64)
+        self._places: Singles | None = None
+
+    def of(self, rows: Rows) -> tuple[Singles | None, float]:
+        """(n, d) places, None where nothing is known; and what is near."""
+        wanted = np.setdiff1d(np.union1d(rows, self._probe), self._rows)
+        found = self._vectors(wanted) if self._vectors is not None and len(rows) and len(wanted) else None
+        if found is not None:
+            known = np.concatenate([self._rows, wanted]) if self._places is not None else wanted
+            places = found if self._places is None else np.concatenate([self._places, found])
+            order = np.argsort(known)
+            self._rows, self._places = known[order], places[order]
+        if self._places is None:
+            return None, 0.0
+        probe = self._places[np.searchsorted(self._rows, self._probe)]
+        return self._places[np.searchsorted(self._rows, rows)], reach(probe[~np.isnan(probe).any(axis=1)])
 
 
 def _fill_floors(spread: Spread, short: Rows, groups: Groups, cells: Rows, n: int, floor: float, room: float) -> float:

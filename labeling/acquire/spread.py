@@ -4,8 +4,8 @@ An answer tells something of the pictures that look alike, so what is chosen tak
 
     gain of j = value of j * product over chosen i of (1 - strength * closeness(i, j))
 
-with closeness 2^-(distance / reach)^2: 1 for a copy, 1/2 at `reach`. Reach is how far a picture's nearest neighbour is in a
-batch that was drawn at random, so what is called close is closer than chance. Gains only fall, so the greedy choice needs no
+with closeness 1 - (distance / reach)^2, at least 0: 1 for a copy, 0 from `reach` on. Reach is how far a picture's nearest neighbour is
+in a batch that was drawn at random, so only what is closer than chance counts, and many pictures far away add up to nothing. Gains only fall, so the greedy choice needs no
 table of all pairs: a gain that was computed earlier is an upper bound (the lazy greedy of Minoux 1978), and bounds are
 refreshed a block at a time, by matrix products.
 """
@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 
+FRONT = 8192  # candidates with the largest bounds, that blocks are looked for in
 BLOCK = 256  # candidates whose gain is refreshed at once
 RECENT = 64  # chosen ones that a row of a block mostly lacks, at most
 PROBE = 2000  # pictures, at most, by which reach is measured
@@ -84,6 +85,7 @@ class Spread:
         self.gain: Floats = np.array(value, np.float64)
         self.cost: Floats = np.ones(len(self.gain)) if cost is None else np.asarray(cost, np.float64)
         self.chosen: list[int] = []
+        self.least = np.inf  # gain of what was taken last, as it was then
         self._seen: npt.NDArray[np.int64] = np.zeros(len(self.gain), np.int64)
         spreading = vectors is not None and strength > 0 and reach > 0
         self._vectors = vectors if spreading else None
@@ -98,17 +100,25 @@ class Spread:
         """The best rows by gain, one after the other, whose cost fits into `room` in all, at most `most` of them."""
         live = np.arange(len(self.gain)) if among is None else np.asarray(among, np.int64)
         taken: list[int] = []
-        size = BLOCK
         while len(taken) < most:
-            live = live[(self.gain[live] > 0) & (self.cost[live] <= room + 1e-9)]
+            live = self._open(live, room)
             if not len(live):
                 break
-            block, outside = self._block(live, size)
-            self._refresh(block)
-            found, room = self._of_block(block, outside, room, most - len(taken))
-            taken += found
-            size = BLOCK if found else 2 * size
+            front, beyond = self._block(live, FRONT)
+            size = BLOCK
+            while len(taken) < most and len(front := self._open(front, room)):
+                block, outside = self._block(front, size)
+                if self.gain[block].max() < beyond:
+                    break  # what is best may lie beyond the front by now
+                self._refresh(block)
+                found, room = self._of_block(block, max(outside, beyond), room, most - len(taken))
+                taken += found
+                size = BLOCK if found else min(2 * size, FRONT)
         return taken
+
+    def _open(self, rows: Rows, room: float) -> Rows:
+        """Those that may still be taken."""
+        return rows[(self.gain[rows] > 0) & (self.cost[rows] <= room + 1e-9)]
 
     def _block(self, live: Rows, size: int) -> tuple[Rows, float]:
         """The rows with the largest bounds, in order of the rows, and the largest bound of all others."""
@@ -133,8 +143,8 @@ class Spread:
     def _factors(self, rows: Rows, chosen: Rows) -> Floats:
         """What each chosen picture leaves of each row's gain, (rows, chosen)."""
         assert self._vectors is not None, "asked only where there are vectors"
-        close = np.exp2(_squared(self._vectors[rows], self._vectors[chosen]) * np.float32(-1 / self._reach**2))
-        close[np.isnan(close)] = 0.0
+        close = 1.0 - _squared(self._vectors[rows], self._vectors[chosen]) / np.float32(self._reach**2)
+        close[~(close > 0)] = 0.0  # nan, of pictures without a place, too
         return 1.0 - self._strength * close.astype(np.float64)
 
     def _of_block(self, block: Rows, outside: float, room: float, most: float) -> tuple[list[int], float]:
@@ -145,7 +155,7 @@ class Spread:
             best = int(np.argmax(np.where(cost <= room + 1e-9, gain, 0.0)))
             if gain[best] <= 0 or gain[best] < outside or cost[best] > room + 1e-9:
                 break
-            gain[best] = 0.0
+            self.least, gain[best] = float(gain[best]), 0.0
             room -= float(cost[best])
             taken.append(best)
             if self._vectors is not None:

@@ -111,14 +111,23 @@ def test_hostile_sizes() -> None:
     assert len(choose([0.0] * 5, [6.0] * 5, Limit(5), PLAIN, rng()).best) == 0
 
 
-def test_vectors_are_asked_for_once_and_only_for_the_short_list_and_the_probe() -> None:
+def test_the_short_list_grows_until_nothing_better_is_left_aside() -> None:
+    """All of the first short list are copies of one picture: the others get their turn."""
+    value = np.concatenate([np.full(5000, 1.0), np.linspace(0.6, 0.4, 300)]) - np.linspace(0, 1e-3, 5300)
+    places = np.concatenate([np.zeros((5000, 2)), 100 + 50 * rng(2).standard_normal((300, 2))]).astype(np.float32)
+    found = choose(value, np.ones(5300), Limit(50), PLAIN, rng(), vectors=lambda rows: places[rows])
+    assert len(found.best) == 50
+    assert (found.best < 5000).sum() < 10, "all 50 without it"
+
+
+def test_vectors_are_asked_for_once_where_the_short_list_does() -> None:
     calls: list[int] = []
 
     def vectors(rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         calls.append(len(rows))
-        return rng(1).standard_normal((len(rows), 4)).astype(np.float32)
+        return rng(1).standard_normal((len(rows), 64)).astype(np.float32)
 
-    choose(rng(1).random(100_000), np.ones(100_000), Limit(300), PLAIN, rng(), vectors=vectors)
+    choose(rng(1).random(100_000) ** 9, np.ones(100_000), Limit(300), Rules(0.0, 0.8, 0.1), rng(), vectors=vectors)
     assert len(calls) == 1
     assert calls[0] <= 300 * 10 + 300 + 1
 
@@ -127,7 +136,8 @@ def test_the_short_list_has_the_best_of_all_and_of_each_cell() -> None:
     value = rng(1).random(60_000)
     cells = (np.arange(60_000) % 50 == 0).astype(np.int64)
     value[cells == 1] *= 0.01
-    short = shortlist(value, 300, cells, rng())
+    short, outside = shortlist(value, 3000, cells, rng())
+    assert outside == np.delete(value, short).max()
     assert {*np.argsort(-value)[:3000].tolist()} <= {*short.tolist()}
     mine = np.flatnonzero(cells == 1)
     assert {*mine[np.argsort(-value[mine])[:60]].tolist()} <= {*short.tolist()}

@@ -21,9 +21,9 @@ def slow(
             gain = 0.0 if j in chosen else float(value[j])
             for i in chosen:
                 distance = float(np.linalg.norm(vectors[i].astype(np.float64) - vectors[j]))
-                close = 0.0 if np.isnan(distance) else 2.0 ** -((distance / near) ** 2)
+                close = 0.0 if np.isnan(distance) else max(0.0, 1 - (distance / near) ** 2)
                 gain *= 1 - strength * close
-            if gain > best_gain + 1e-9:
+            if gain > best_gain + 1e-7:
                 best, best_gain = j, gain
         if best < 0:
             break
