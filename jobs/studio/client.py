@@ -44,7 +44,9 @@ class Studio:
         # No redirects: where one leads, the token would go. No proxy of the environment to this machine itself.
         self._http = httpx.Client(verify=context, timeout=timeout, follow_redirects=False, trust_env=not loopback)
         with self._told("the token"):
-            self.sdk = LabelStudio(base_url=url + "/", api_key=token.reveal(), httpx_client=self._http)
+            self.sdk = LabelStudio(  # type: ignore[no-untyped-call]
+                base_url=url + "/", api_key=token.reveal(), httpx_client=self._http
+            )
         self.me = 0
 
     def __repr__(self) -> str:

@@ -14,24 +14,28 @@ def screen(classes: Sequence[Option], *, show_guess: bool = False, few: bool = T
     `few`: whether tasks have choices of their own, and the list opens after *none of these*; else the list is always there.
     """
     view = ET.Element("View", className="sl-screen")
-    ET.SubElement(view, "Style").text = STYLE
-    left = ET.SubElement(view, "View", className="sl-picture")
-    ET.SubElement(left, "Image", name="image", value="$image", zoomControl="false", rotateControl="false")
-    right = ET.SubElement(view, "View", className="sl-answers")
+    _in(view, "Style").text = STYLE
+    left = _in(view, "View", className="sl-picture")
+    _in(left, "Image", name="image", value="$image", zoomControl="false", rotateControl="false")
+    right = _in(view, "View", className="sl-answers")
     if show_guess:
-        ET.SubElement(right, "Header", value="$guess", size="5")
+        _in(right, "Header", value="$guess", size="5")
     facts = {"toName": "image", "showInline": "true", "choice": "single-radio"}
     required = {"required": "true", "requiredMessage": "Choose an answer first."} if few else {}
     if classes and not few:
-        _list(ET.SubElement(right, "View", className="sl-list"), classes, facts)
-    offered = ET.SubElement(right, "View", className="sl-options")
-    ET.SubElement(offered, "Choices", name=ANSWER, value="$options", **facts, **required)
+        _list(_in(right, "View", className="sl-list"), classes, facts)
+    offered = _in(right, "View", className="sl-options")
+    _in(offered, "Choices", name=ANSWER, value="$options", **facts, **required)
     if classes and few:
         when = {"visibleWhen": "choice-selected", "whenTagName": ANSWER, "whenChoiceValue": NONE}
-        below = ET.SubElement(right, "View", className="sl-list", **when)
-        ET.SubElement(below, "Header", value="Which of all classes? If it is none of them, submit.", size="5")
+        below = _in(right, "View", className="sl-list", **when)
+        _in(below, "Header", value="Which of all classes? If it is none of them, submit.", size="5")
         _list(below, classes, facts)
     return ET.tostring(view, encoding="unicode")
+
+
+def _in(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:
+    return ET.SubElement(parent, tag, attributes)
 
 
 def closed() -> str:
@@ -40,19 +44,19 @@ def closed() -> str:
     Label Studio takes uploads of pictures only while the configuration has one variable.
     """
     view = ET.Element("View")
-    ET.SubElement(view, "Header", value="This batch is still being sent. Please come back in some minutes.")
-    ET.SubElement(view, "Image", name="image", value="$image")
+    _in(view, "Header", value="This batch is still being sent. Please come back in some minutes.")
+    _in(view, "Image", name="image", value="$image")
     return ET.tostring(view, encoding="unicode")
 
 
 def _list(view: ET.Element, classes: Sequence[Option], facts: dict[str, str]) -> None:
     if len(classes) <= BUTTONS_UP_TO:
-        listed = ET.SubElement(view, "Choices", name=LIST, **facts)
+        listed = _in(view, "Choices", name=LIST, **facts)
     else:
         more = {"maxUsages": "1", "leafsOnly": "true", "placeholder": "Type a part of the name"}
-        listed = ET.SubElement(view, "Taxonomy", name=LIST, toName="image", **more)
+        listed = _in(view, "Taxonomy", name=LIST, toName="image", **more)
     for one in classes:
-        ET.SubElement(listed, "Choice", value=one.text, alias=one.code)
+        _in(listed, "Choice", value=one.text, alias=one.code)
 
 
 # Classes that begin with lsf- and ant- are Label Studio's own. No `>` here: its sanitizer would write it as an entity.

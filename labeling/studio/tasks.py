@@ -78,10 +78,13 @@ def shown(names: Sequence[str]) -> list[str]:
 def _visible(name: str) -> str:
     head = name[: LONGEST - 1] + "…" if len(name) > LONGEST else name
     text = "".join(_letter(letter) for letter in head)
-    left, right = len(text) - len(text.lstrip(" ")), len(text) - len(text.rstrip(" "))
-    text = "␣" * left + text[left : len(text) - right] + "␣" * right if text.strip(" ") else "␣" * len(text)
+    bare = text.strip()
+    left = len(text) - len(text.lstrip()) if bare else len(text)
+    text = "␣" * left + bare + "␣" * (len(text) - left - len(bare))
     text = text.replace("$", "$" + _JOINER)  # the tool fills $image in, wherever it stands
-    return text + _JOINER if text in SPECIAL else text or "␣"
+    if not any(unicodedata.category(letter)[0] not in "CZ" for letter in text):
+        text += "␣"  # a name of nothing but what has no shape
+    return text + _JOINER if text in SPECIAL else text
 
 
 def _letter(letter: str) -> str:

@@ -79,7 +79,7 @@ class Waiting:
 
     def tasks(self, project: int) -> list[dict[str, Any]]:
         """The server's tasks of a project, by their numbers."""
-        asked = {"project": project, "page_size": 1000, "fields": "all", "resolve_uri": "false"}
+        asked: dict[str, str | int] = {"project": project, "page_size": 1000, "fields": "all", "resolve_uri": "false"}
         found: list[dict[str, Any]] = self.server.admin.session.get("/api/tasks", params=asked).json()["tasks"]
         return sorted(found, key=lambda one: int(one["id"]))
 

@@ -33,7 +33,7 @@ Begin = Callable[..., Waiting]
 @pytest.fixture
 def begin(label_studio: LabelStudio, tmp_path: Path, picture: Callable[..., bytes]) -> Iterator[Begin]:
     """A lake of n made pictures with labels in turn, and a model that is sure of all of them: `begin(n=6, **settings)`."""
-    opened = []
+    opened: list[Any] = []
 
     def make(n: int = 6, **tool: Any) -> Waiting:
         known = [(f"{CLASSES[i % 4]}/{i}.png", CLASSES[i % 4], picture(i)) for i in range(n)]
@@ -195,7 +195,7 @@ def test_pictures_are_shown_to_who_is_logged_in_and_tell_nothing_of_their_file(
         assert (shown.status_code, shown.headers["content-type"]) == (200, "image/jpeg")
         assert b"cat" not in shown.content
         assert b"Exif" not in shown.content
-        assert np.array_equal(Image.open(io.BytesIO(shown.content)), Image.open(stream))
+        assert np.array_equal(np.asarray(Image.open(io.BytesIO(shown.content))), np.asarray(Image.open(stream)))
         assert httpx.get(label_studio.url + url).status_code in {401, 403, 302}
         again = send(made.lake, made.settings, made.studio, "batch-shown")
         assert again["sent"] == 0

@@ -208,7 +208,7 @@ def test_certificates_are_verified_and_an_own_authority_is_taken(tmp_path: Path)
     """A server with a certificate that nobody vouches for: refused, until its authority is named."""
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    made = [
+    made: list[str | Path] = [
         "openssl",
         "req",
         "-x509",
