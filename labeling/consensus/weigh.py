@@ -14,7 +14,9 @@ witnesses, nor are people and model who are taken in by the same look. How many 
 model is unsure; so the discount is found by likelihood, without one true label.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,12 +64,14 @@ def weigh(
     *,
     n: int | None = None,
     known: Ints | None = None,
+    held: Mapping[str, Any] | None = None,
 ) -> Posterior:
     """The posterior of n items by V votes: vote v says that person `people[v]` named class `labels[v]` for item `items[v]`.
 
     items, people, labels: (V,) integers from 0. A "person" may be a pool of anonymous people. `voice`: a model's out-of-sample probabilities,
     `Voice.dense(probs)` for an (N, K) array. `n`: the number of items, those without a vote too (then the model alone speaks). `known`:
-    (n,) the class of items whose truth is known (gold), -1 elsewhere: they teach how people answer.
+    (n,) the class of items whose truth is known (gold), -1 elsewhere: they teach how people answer. `held`: `Parameters` that
+    are not found but given, by name, such as {"spread": 0.0} for pictures that are all equally hard.
 
     >>> import numpy as np
     >>> three = weigh(np.array([0, 0, 0]), np.array([0, 1, 2]), np.array([4, 4, 2]), 10)
@@ -82,12 +86,12 @@ def weigh(
     truth = None if known is None else _truth(layout, known)
     if known is not None:
         counts |= (known >= 0) & (layout.votes_of > 0)
-    parameters = start(layout, persons)
+    parameters = replace(start(layout, persons), **(held or {}))
     beliefs = _told(layout, believe(layout, parameters), truth)
     for _ in range(ROUNDS):
-        parameters = learn(layout, parameters, beliefs, counts)
+        parameters = replace(learn(layout, parameters, beliefs, counts), **(held or {}))
         after = _told(layout, believe(layout, parameters), truth)
-        moved = float(np.abs(after.probs - beliefs.probs).sum()) / max(size, 1)
+        moved = float(np.abs(after.of_pairs - beliefs.of_pairs).sum()) / max(size, 1)
         beliefs = after
         if moved < SETTLED:
             break
