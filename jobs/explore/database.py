@@ -35,7 +35,7 @@ def fiftyone() -> Any:
         return sys.modules["fiftyone"]
     os.environ.update(QUIET)
     if not os.environ.get(URI) and not _comes_with_fiftyone():
-        _start_own()
+        atexit.register(end, start())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its dependencies, at import
         try:
@@ -53,8 +53,8 @@ def _comes_with_fiftyone() -> bool:
     return any((Path(folder) / "db" / "bin" / "mongod").is_file() for folder in folders or ())
 
 
-def _start_own() -> None:
-    """Start the mongod on the PATH, for as long as this process lives."""
+def start() -> "subprocess.Popen[bytes]":
+    """Start the mongod on the PATH, on the loopback, and name it in the environment; whoever starts it ends it."""
     program = shutil.which("mongod")
     if program is None:
         raise UnavailableError(
@@ -68,17 +68,18 @@ def _start_own() -> None:
         port = probe.getsockname()[1]
     options = ["--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"]
     server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
-    atexit.register(_end, server)
     until = time.monotonic() + START_S
     while time.monotonic() < until and server.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 os.environ[URI] = f"mongodb://127.0.0.1:{port}"
-                return
+                return server
         time.sleep(0.1)
-    raise UnavailableError(f"{program} did not start with {folder}; is another one running there?")
+    end(server)
+    raise UnavailableError(f"{program} does not start in {folder}; does another one run there?")
 
 
-def _end(server: "subprocess.Popen[bytes]") -> None:
+def end(server: "subprocess.Popen[bytes]") -> None:
+    """End a server that was started here."""
     server.terminate()
     server.wait(20)

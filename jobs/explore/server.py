@@ -22,7 +22,10 @@ def free_port(wanted: int) -> int:
 
 def serve(fo: Any, dataset: Any, spaces: Any, port: int) -> None:
     """Show a dataset until Ctrl-C. Whoever reaches this machine's loopback can see it; nobody else can."""
-    for number in (signal.SIGINT, signal.SIGTERM):  # the App's own process is ended by ours, so ours must not just vanish
+    for number in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # the App's own process is ended by ours, so ours must not just vanish
         signal.signal(number, signal.default_int_handler)
     chosen = free_port(port)
     session = fo.launch_app(dataset, remote=True, address=ADDRESS, port=chosen, spaces=spaces)

@@ -3,11 +3,13 @@
 import atexit
 import json
 import os
+import re
 import shutil
-import socket
+import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.util import find_spec
@@ -17,11 +19,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secondlook.jobs.explore import explore
+from secondlook.jobs.cli import run as command
+from secondlook.jobs.explore import database, explore
 from secondlook.jobs.explore.dataset import KEY
 from secondlook.jobs.explore.views import PLOT
 from secondlook.jobs.export import export
-from secondlook.jobs.history.history import run_blame, run_revert
+from secondlook.jobs.history.history import run_blame
+from secondlook.jobs.history.revert import run_revert
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
@@ -29,7 +33,7 @@ from secondlook.jobs.review import commit, status
 from secondlook.jobs.review.take import take
 from secondlook.labeling.answers import Answer
 from secondlook.pipeline.core.config import ExploreSettings, Settings
-from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.errors import UnavailableError, UserError
 from secondlook.pipeline.core.identity import content_id
 from tests.jobs.conftest import filler
 
@@ -57,27 +61,12 @@ def mongod() -> str:
 @pytest.fixture(scope="module")
 def fo(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """FiftyOne on a database of its own, on the loopback; it ends, by its id, after FiftyOne has said good-bye to it."""
-    program, folder = mongod(), tmp_path_factory.mktemp("mongo")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options = ["--dbpath", str(folder), "--port", str(port), "--bind_ip", "127.0.0.1", "--nounixsocket", "--quiet"]
-    server = subprocess.Popen([program, *options], stdout=subprocess.DEVNULL)
-
-    def end() -> None:
-        server.terminate()
-        server.wait(20)
-
-    atexit.register(end)
-    for _ in range(200):
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                break
-        time.sleep(0.1)
-    os.environ["FIFTYONE_DATABASE_URI"] = f"mongodb://127.0.0.1:{port}"
-    from secondlook.jobs.explore.database import fiftyone
-
-    return fiftyone()
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PATH", str(Path(mongod()).parent))
+    patch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path_factory.mktemp("mongo")))
+    atexit.register(database.end, database.start())
+    patch.undo()
+    return database.fiftyone()
 
 
 @pytest.fixture
@@ -326,9 +315,8 @@ def test_what_is_tagged_comes_back_once_with_history(shown: Any, lake: Lake, zoo
     again = explore.run_pull(lake, actor="ada")
     assert again["version"] is None
     assert lake.at().id == at
-    tag(
-        held.name, keep=[zoo["01.png"]], drop=[zoo["04.png"]], relabel=[zoo["02.png"]]
-    )  # as after a kill before they came off
+    for key, mark in (("01.png", "keep"), ("04.png", "drop"), ("02.png", "relabel")):
+        held.match(held_key(zoo[key])).tag_samples(mark)  # as after a kill before they came off
     again = explore.run_pull(lake, actor="ada")
     assert (again["version"], again["known"], lake.at().id) == (None, 3, at)
     assert commit.run(lake, Settings())["version"] is None  # each tag is an answer that its decision has used
@@ -340,7 +328,9 @@ def test_what_is_tagged_comes_back_once_with_history(shown: Any, lake: Lake, zoo
 def test_what_was_dropped_leaves_exports_until_it_is_taken_back(
     shown: Any, lake: Lake, zoo: dict[str, str], tmp_path: Path
 ) -> None:
-    tag(shown().name, drop=[zoo["04.png"], zoo["00.png"]])
+    held = shown()
+    for key in ("04.png", "00.png"):
+        held.match(held_key(zoo[key])).tag_samples("drop")
     batch = explore.run_pull(lake, actor="ada")["batch"]
 
     def exported(name: str) -> str:
@@ -382,3 +372,67 @@ def held_key(lake_id: str) -> Any:
     from fiftyone import ViewField
 
     return ViewField(KEY) == lake_id
+
+
+def test_the_command_prints_one_line_and_says_what_is_not_there(
+    fo: Any,
+    lake: Lake,
+    zoo: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert command(["explore", "--lake", lake.root, "--pull"]) == 2
+    assert "unknown dataset in FiftyOne" in capsys.readouterr().err
+    assert command(["explore", "--lake", lake.root, "--pull", "--limit", "3"]) == 2
+    capsys.readouterr()
+    assert command(["explore", "--lake", lake.root, "--no-app", "--json"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert (json.loads(line)["samples"], json.loads(line)["points"]) == (len(zoo), len(zoo))
+    fo.delete_dataset(json.loads(line)["dataset"])
+
+
+def test_the_app_is_served_on_the_loopback_and_ends_with_the_command(
+    fo: Any, lake: Lake, zoo: dict[str, str], tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    script = "import sys; from secondlook.jobs.cli import main; sys.argv = ['secondlook', *sys.argv[1:]]; main()"
+    program = [sys.executable, "-c", script, "explore", "--lake", lake.root, "--port", "52345"]
+    with log.open("w") as stream:
+        running = subprocess.Popen(
+            program, stdout=stream, stderr=stream, env=os.environ | {"XDG_CACHE_HOME": str(tmp_path)}
+        )
+    try:
+        found = None
+        for _ in range(600):
+            found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+            if found or running.poll() is not None:
+                break
+            time.sleep(0.1)
+        assert found, log.read_text()
+        with urllib.request.urlopen(found[0] + "/fiftyone", timeout=30) as answer:  # noqa: S310
+            assert answer.status == 200
+        import psutil
+
+        started = psutil.Process(running.pid).children(recursive=True)
+        assert started
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0, log.read_text()
+        assert psutil.wait_procs(started, timeout=20)[1] == []
+    finally:
+        running.kill()
+    for name in fo.list_datasets():
+        fo.delete_dataset(name)
+
+
+def test_no_database_is_said_in_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UnavailableError, match="`make setup` brings one on Linux"):
+        database.start()
+    broken = tmp_path / "mongod"
+    broken.write_text("#!/bin/sh\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv("FIFTYONE_DATABASE_DIR", str(tmp_path / "db"))
+    with pytest.raises(UnavailableError, match="does not start in"):
+        database.start()
