@@ -114,7 +114,7 @@ def _is_there(studio: Studio, number: int) -> bool:
 
 def _make(studio: Studio, plan: Plan) -> int:
     project = {
-        "title": plan.batch[:50],
+        "title": plan.batch[:50].ljust(3, "-"),  # 3 to 50 letters are allowed
         "description": f"Made by secondlook. Mark {plan.mark}",
         "label_config": closed(),
         "expert_instruction": INSTRUCTION,
