@@ -84,6 +84,7 @@ def test_verdicts_by_hand() -> None:
     assert verdict([True] * 3, [0.1] * 3, RATES).state == "open"
     told = verdict([False] * 12, [0.1] * 12, RATES)
     assert (told.state, told.asked, told.wrong, round(told.expected, 6)) == ("passed", 12, 0, 1.2)
+    assert verdict([False] * 11, [0.1] * 11, RATES).state == "open"
     assert verdict([True] * 9, [SKIPPED] * 9, RATES).evidence == pytest.approx(1.0), "a doubtful question tells nothing"
 
 
@@ -97,6 +98,11 @@ def test_the_usual_error_is_that_of_the_others_and_at_least_acceptable() -> None
     assert usual["hard", "a"] == pytest.approx((2 + 4 * general) / (3 + 4))
     assert usual["easy", "a"] == pytest.approx(max((0 + 4 * general) / (3 + 4), 0.1))
     assert usual["hard", "b"] < usual["hard", "a"], "b's own mistake excuses nobody, least of all b"
+
+
+def test_no_question_is_easier_than_acceptable() -> None:
+    questions, people = ["q"] * 100, [str(n) for n in range(100)]
+    assert usual_errors(questions, people, [False] * 100, RATES) == [RATES.acceptable] * 100
 
 
 def test_who_is_paused_sets_no_standard() -> None:

@@ -53,7 +53,9 @@ def test_few_answers_and_unknown_times_are_not_judged() -> None:
     people += ["fast"] * (LEAST - 1) + ["untimed"] * 50
     seconds += [0.2] * (LEAST - 1) + [math.nan] * 50
     kinds += ["b"] * (LEAST + 49)
-    assert hasty(people, kinds, seconds, [1.0] * len(people), **LIMITS) == []
+    unknown = [math.nan] * len(people)
+    assert hasty(people, kinds, seconds, unknown, **LIMITS) == []
+    assert names(hasty([*people, "fast"], [*kinds, "b"], [*seconds, 0.2], [*unknown, math.nan], **LIMITS)) == ["fast"]
     assert hasty([], [], [], [], **LIMITS) == []
 
 

@@ -32,6 +32,26 @@ def test_a_falling_rate_is_seen_to_fall() -> None:
     assert told.following.value < 0.5 * told.rate.value
 
 
+def test_near_hours_count_more_than_far_ones() -> None:
+    rng = np.random.default_rng(4)
+    chance = np.repeat([0.05, 0.5, 0.05], 1000)
+    told = pace(rng.random(3000) < chance, np.full(3000, 6.0), rng)
+    assert told is not None
+    assert told.following is not None
+    assert told.following.value < 90  # 30 are true; with all hours alike it would be 118
+
+
+def test_bursts_make_the_forecast_less_sure() -> None:
+    steady, bursts = np.tile([1.0, 0, 0, 0], 750), np.repeat(np.tile([1.0, 0, 0, 0], 6), 125)
+    width = []
+    for fixed in (steady, bursts):
+        told = pace(fixed, np.full(3000, 6.0), np.random.default_rng(5))
+        assert told is not None
+        assert told.following is not None
+        width.append(told.following.interval.high - told.following.interval.low)
+    assert width[1] > 3 * width[0]
+
+
 @pytest.mark.parametrize("slope", [0.0, -0.4])
 def test_the_next_hour_is_in_the_interval_about_as_often_as_it_says(slope: float) -> None:
     held = 0
@@ -61,5 +81,6 @@ def test_nothing_fixed_is_forecast_as_little_and_not_as_nothing() -> None:
 def test_money_decides_where_it_is_said_and_labels_else() -> None:
     assert worth_going_on(12, least=10, worth=0, price=0)
     assert not worth_going_on(9, least=10, worth=0, price=20)
+    assert not worth_going_on(9, least=10, worth=3, price=0)
     assert worth_going_on(9, least=10, worth=3, price=20)
     assert not worth_going_on(6, least=1, worth=3, price=20)
