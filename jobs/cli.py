@@ -62,7 +62,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "log": Verb("history.history", "log", "Versions, newest first."),
         "diff": Verb("history.history", "diff", "Labels that differ between two versions."),
         "blame": Verb("history.history", "blame", "Everything that happened to one image's label."),
-        "revert": Verb("history.history", "revert", "Take a batch's decisions back."),
+        "revert": Verb("history.revert", "revert", "Take decisions back: a batch's, a person's, or those of a time."),
     },
     "The class list": {
         "classes list": Verb("history.classes", "list_classes", "The classes, and how many images bear each."),

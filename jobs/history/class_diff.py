@@ -85,8 +85,11 @@ def of_label(label: Event, classes: Classes, versions: Mapping[int, int]) -> lis
 def masked(entry: Mapping[str, Any], classes: Classes) -> dict[str, Any]:
     """An entry of a blame as people may see it: what the label and the votes name is masked where it waits for a sign-off."""
     evidence = dict(entry["evidence"])
-    if evidence.get("votes"):
-        evidence["votes"] = [vote | {"answer": classes.shown(vote["answer"])} for vote in evidence["votes"]]
+    for name in ("votes", "silent"):
+        if evidence.get(name):
+            evidence[name] = [vote | {"answer": classes.shown(vote["answer"])} for vote in evidence[name]]
+    if "model" in evidence:
+        evidence["model"] = evidence["model"] | {"says": classes.shown(evidence["model"]["says"])}
     for name in ("was", "spread_from_key"):
         if isinstance(evidence.get(name), str):
             evidence[name] = classes.without_hidden(pa.chunked_array([[evidence[name]]]))[0].as_py()

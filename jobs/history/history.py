@@ -1,17 +1,17 @@
-"""`secondlook log`, `diff`, `blame`, `revert`: the history of labels."""
+"""`secondlook log`, `diff`, `blame`: the history of labels."""
 
 import csv
 import sys
 from collections import Counter
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from math import exp
 from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from secondlook.jobs.history import class_changes, class_diff
+from secondlook.jobs.history import class_diff
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
@@ -20,7 +20,7 @@ from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption,
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
 from secondlook.labeling.answers import Keys
-from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.core.errors import unknown
 from secondlook.pipeline.report.formats import printable
 
 NO_LABEL = "(none)"
@@ -30,9 +30,10 @@ DIFF_COLUMNS = ("key", "old", "new", "source", "batch", "actor", "sample_id")
 # log
 
 
-def run_log(lake: Lake, *, limit: int | None = None) -> list[dict[str, Any]]:
-    """Versions, newest first: id, time (UTC, ISO 8601), job, change (a line), summary."""
-    versions = lake.versions.all()[::-1][:limit]
+def run_log(lake: Lake, *, limit: int | None = None, as_of: str | int | None = None) -> list[dict[str, Any]]:
+    """Versions, newest first (up to `as_of`): id, time (UTC, ISO 8601), job, change (a line), summary."""
+    newest = None if as_of is None else lake.at(as_of).id
+    versions = [one for one in lake.versions.all()[::-1] if newest is None or one.id <= newest][:limit]
     classes = class_lists.read(lake, lake.head())
     told = [(v, classes.told(dict(v.summary))) for v in versions]
     return [
@@ -71,6 +72,7 @@ def _told(name: str, value: Any) -> str:
 
 def log(
     limit: Annotated[int | None, typer.Option("--limit", "-n", min=1, help="Only the newest so many.")] = None,
+    as_of: AsOfOption = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
@@ -83,7 +85,7 @@ def log(
 
         secondlook log --limit 5
     """
-    rows = run_log(Lake.open(read_settings(settings, lake).lake), limit=limit)
+    rows = run_log(Lake.open(read_settings(settings, lake).lake), limit=limit, as_of=as_of)
 
     def lines() -> None:
         width = max((len(row["job"]) for row in rows), default=0)
@@ -234,8 +236,18 @@ def _evidence_line(evidence: Mapping[str, Any]) -> str:
     parts = []
     if "probability" in evidence:
         parts.append(f"p={evidence['probability']:.2f}")
+    if "people_alone" in evidence and "model" in evidence:
+        parts[-1] += f", people alone {evidence['people_alone']:.2f}"
     if evidence.get("votes"):
-        parts.append(", ".join(f"{vote['annotator']}: {vote['answer']}" for vote in evidence["votes"]))
+        parts.append(", ".join(_vote_in_words(vote, evidence.get("overruled", ())) for vote in evidence["votes"]))
+    if evidence.get("silent"):
+        parts.append("not heard: " + ", ".join(f"{vote['annotator']}: {vote['answer']}" for vote in evidence["silent"]))
+    if "model" in evidence:
+        parts.append(f"model: {evidence['model']['says']} {evidence['model']['probability']:.2f}")
+    if "adjudicated" in evidence:
+        parts.append(f"agreed by {evidence['adjudicated']} people")
+    if evidence.get("again"):
+        parts.append("weighed anew" + (f", {evidence['undecided']}" if "undecided" in evidence else ""))
     if "spread_from_key" in evidence:
         parts.append(f"equal to {evidence['spread_from_key']}")
     if "reverts" in evidence:
@@ -245,99 +257,9 @@ def _evidence_line(evidence: Mapping[str, Any]) -> str:
     return f"({'; '.join(parts)})" if parts else ""
 
 
-# revert
-
-
-def run_revert(lake: Lake, batch: str, *, actor: str = "revert", now: datetime | None = None) -> dict[str, Any]:
-    """Take a batch's decisions back where they are still the current ones.
-
-    Returns batch (of this revert, which can itself be reverted), reverts, reverted, unchanged (the batch had only
-    confirmed the label), kept, kept_keys (the first ten), already, and the version (None where nothing was reverted).
-    """
-    version = lake.at()
-    events = lake.read("labels", version)
-    decided = pc.unique(events["batch"]).drop_null().to_pylist()
-    if batch not in decided:
-        asked = pc.unique(lake.read("batches", version, ["batch"])["batch"]).to_pylist()
-        if batch in asked:
-            raise UserError(f"batch {batch!r} has no decisions yet, so there is nothing to revert")
-        raise unknown("batch", batch, decided)
-    back = history.revert(events, batch, actor=actor, now=now or datetime.now(UTC))
-    attempt = lake.attempt("revert", {"batch": batch, "labels": version.tables.get("labels")}, base=version)
-    name = f"revert-{attempt.seq}"
-    samples = lake.latest("samples", version, ["sample_id", "key"])
-    of_kept = samples.filter(pc.is_in(samples["sample_id"], value_set=pa.array(back.kept[:10], pa.string())))
-    summary: dict[str, Any] = {
-        "reverts": batch,
-        "reverted": back.events.num_rows,
-        "unchanged": back.unchanged,
-        "kept": len(back.kept),
-        "kept_keys": sorted(of_kept["key"].to_pylist()),
-        "already": len(back.already),
-        "batch": name,
-        "version": None,
-    }
-    if not back.events.num_rows:
-        return summary | {"batch": None}
-    named = pa.array([name] * back.events.num_rows, pa.string())
-    attempt.append("labels", back.events.append_column("batch", named))
-    return summary | {"version": attempt.commit(summary).id}
-
-
-def told(summary: Mapping[str, Any]) -> str:
-    """What a revert did, in a sentence."""
-    parts = [f"{summary['reverted']} reverted"]
-    if summary["kept"]:
-        parts.append(f"{summary['kept']} kept because a later decision changed them")
-    if summary["already"]:
-        parts.append(f"{summary['already']} were taken back before")
-    made = f" (version {summary['version']}, batch {summary['batch']})" if summary["version"] else "; no version made"
-    return ", ".join(parts) + made
-
-
-def revert(
-    batch: Annotated[
-        str,
-        typer.Argument(help="The batch, as `secondlook review status` or `blame` names it, or a change of classes."),
-    ],
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="TEXT", help="Why; a change of classes asks for it.")
-    ] = None,
-    author: Annotated[
-        str | None, typer.Option("--author", metavar="NAME", help="Who takes a change of classes back.")
-    ] = None,
-    lake: LakeOption = None,
-    settings: SettingsOption = None,
-    json: JsonOption = False,
-) -> None:
-    """Take a batch's decisions back.
-
-    Where a decision of the batch is still the current one, the label before it comes back, as an event of its own; what a later decision changed stays, and
-    is said. A revert can be reverted too, and so can what `secondlook classes` did: `classes-12`.
-
-    Example:
-
-        secondlook revert batch-12
-    """
-    opened = Lake.open(read_settings(settings, lake).lake)
-    if any(event.batch == batch for event in class_lists.read(opened, opened.at()).events):
-        _revert_classes(opened, batch, reason, author, as_json=json)
-        return
-    if reason is not None or author is not None:
-        raise UserError(
-            f"there is no change of classes {batch}, and --reason and --author are kept with such changes only, such as classes-12"
-        )
-    summary = run_revert(opened, batch)
-
-    def lines() -> None:
-        out().print(told(summary), markup=False)
-        for key in summary["kept_keys"]:
-            out().print(f"  kept: {printable(key)}", markup=False)
-
-    finish(summary, as_json=json, lines=lines)
-
-
-def _revert_classes(lake: Lake, batch: str, reason: str | None, author: str | None, *, as_json: bool) -> None:
-    why = reason if reason is not None else f"{batch} was a mistake"
-    summary = class_changes.run_undo(lake, batch, reason=why, author=class_changes.author_here(author))
-    finish(summary, as_json=as_json, lines=lambda: class_changes.show(summary))
+def _vote_in_words(vote: Mapping[str, Any], overruled: Collection[str]) -> str:
+    """A vote, by how much it made its answer more likely, and whether it was overruled."""
+    said = f"{vote['annotator']}: {vote['answer']}"
+    notes = [f"odds x{exp(min(vote['weight'], 20.0)):.2g}"] if vote.get("weight") else []
+    notes += ["overruled"] if vote["annotator"] in overruled else []
+    return said + (f" ({', '.join(notes)})" if notes else "")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secondlook.jobs.history.history import run_blame, run_revert
+from secondlook.jobs.history.history import run_blame
+from secondlook.jobs.history.revert import run_revert
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake

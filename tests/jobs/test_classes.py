@@ -10,7 +10,7 @@ import pytest
 
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.export import export
-from secondlook.jobs.history import class_changes, classes, history
+from secondlook.jobs.history import class_changes, classes, revert
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
@@ -339,7 +339,7 @@ def test_a_split_sends_its_pictures_to_review_with_the_new_classes(
     assert labels_of() == after
     assert call("revert", "classes-2")[0] == 0
     assert labels_of() == after  # what people decided since stays; their batch can be reverted too
-    assert history.run_revert(lake, "batch-2")["reverted"] == 3
+    assert revert.run_revert(lake, "batch-2")["reverted"] == 3
     assert labels_of() == before
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.history import history
+from secondlook.jobs.history import history, revert
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.review import answers_file, commit
@@ -104,7 +104,7 @@ def test_a_decision_goes_to_equal_pictures_by_events_of_their_own(
     spread = evidence(lake, "copy.png")[-1]
     assert (spread["spread_from"], spread["spread_from_key"]) == (ids["b.png"], "b.png")
     assert len(evidence(lake, "same.png")) == 1, "a copy that has the label already needs no event"
-    history.run_revert(lake, "answers")
+    revert.run_revert(lake, "answers")
     assert labels_of() == labels_of(1)
 
 
@@ -125,7 +125,7 @@ def test_answers_whose_decision_was_reverted_are_no_evidence_any_more(
     fill(PICTURES)
     pull(lake, tmp_path, "bad,a.png,dog,1", "worse,a.png,dog,1", name="round1")
     commit.run(lake, Settings())
-    history.run_revert(lake, "round1")
+    revert.run_revert(lake, "round1")
     assert commit.run(lake, Settings())["version"] is None
     attempt = lake.attempt("review push", {})
     ids = history.run_blame(lake, "a.png")["sample_id"]

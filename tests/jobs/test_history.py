@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.history import classes, history
+from secondlook.jobs.history import classes, history, revert
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.review import answers_file, batches, commit
 from secondlook.pipeline.core.config import Settings
@@ -168,9 +168,9 @@ def test_reverting_a_just_committed_batch_gives_exactly_the_labels_before(
     before = labels_of()
     decide("two", "bob,train/a.png,cat,1", "eve,train/a.png,cat,1", "ann,train/b.png,cat,1", "bob,c.png,cat,1")
     assert labels_of() != before
-    history.run_revert(lake, "two")
+    revert.run_revert(lake, "two")
     assert labels_of() == before
-    history.run_revert(lake, "one")
+    revert.run_revert(lake, "one")
     assert labels_of() == labels_of(1)
 
 
@@ -178,7 +178,7 @@ def test_a_batch_without_decisions_has_nothing_to_revert(lake: Lake, fill: Fill)
     fill(PICTURES)
     batch = batches.run_push(lake, Settings())["batch"]
     with pytest.raises(UserError, match="has no decisions yet, so there is nothing to revert"):
-        history.run_revert(lake, batch)
+        revert.run_revert(lake, batch)
 
 
 def test_classes_list_counts_labels(fill: Fill, decide: Decide, call: Call, lake: Lake) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from secondlook.jobs.cli import run as command
-from secondlook.jobs.history import history
+from secondlook.jobs.history import history, revert
 from secondlook.jobs.lake.gold import gold as gold_of
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
@@ -315,7 +315,7 @@ def test_a_reverted_verification_is_none(lake: Lake, fill: Fill, tmp_path: Path)
     pull(lake, tmp_path, "a.csv", [f"{who},p/000.png,cat,1" for who in ("ann", "bob", "cleo")])
     commit.run(lake, Settings(), with_model=False)
     assert len(verified(lake, lake.at())) == 1
-    history.run_revert(lake, batch)
+    revert.run_revert(lake, batch)
     assert verified(lake, lake.at()) == set()
 
 

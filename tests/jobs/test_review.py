@@ -103,7 +103,7 @@ def test_classes_that_a_batch_offered_may_be_answered(lake: Lake, fill: Fill, tm
 
 
 def test_status_counts_asked_answered_decided_and_reverted(lake: Lake, fill: Fill, tmp_path: Path) -> None:
-    from secondlook.jobs.history import history
+    from secondlook.jobs.history import revert
 
     fill([("a.png", None, b"1"), ("b.png", None, b"2"), ("c.png", None, b"3")], classes=["cat", "dog"])
     assert status.run_status(lake) == []
@@ -117,7 +117,7 @@ def test_status_counts_asked_answered_decided_and_reverted(lake: Lake, fill: Fil
 
     assert counts() == [(batch, 3, 2, 1, 0)]
     assert counts(as_of=2) == [(batch, 3, 0, 0, 0)]
-    history.run_revert(lake, batch)
+    revert.run_revert(lake, batch)
     assert counts() == [(batch, 3, 2, 1, 1)]
 
 
