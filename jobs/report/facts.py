@@ -58,6 +58,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         pictures=_pictures(lake, version, samples),
         attributes=attributes,
         attributes_left_out=left_out,
+        asked=_asked(lake, version),
         provenance=_provenance(lake, version, settings),
         settings={name: str(value) for name, value in vars(settings.lint).items()},
     )
@@ -142,6 +143,20 @@ def _attributes(samples: pa.Table, doubted: pa.Array | None) -> tuple[tuple[f.At
             )
         )
     return tuple(one for one in compared if one.values), tuple(left_out)
+
+
+def _asked(lake: Lake, version: Version) -> f.AskedFacts | None:
+    """The newest batch up to this version that was balanced."""
+    made = (one for one in reversed(lake.versions.all()) if one.id <= version.id and one.job == "review push")
+    found = next((one for one in made if one.summary.get("balance")), None)
+    if found is None:
+        return None
+    groups = [
+        f.AskedGroup(name, group, one["candidates"], one["without"], one["with"], one["kept"])
+        for name, values in found.summary["balance"].items()
+        for group, one in values.items()
+    ]
+    return f.AskedFacts(str(found.summary["batch"]), tuple(groups))
 
 
 # The model

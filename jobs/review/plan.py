@@ -258,17 +258,15 @@ class _Tasks:
 
     def seconds(self, kinds: npt.NDArray[np.int8]) -> Reals:
         """(N,) seconds that an answer takes."""
-        n = np.zeros(len(self._them), np.int64)
+        shown_first: Codes = np.zeros(len(self._them), np.int64)
         if self._few:
             first, second = self._pair.T
-            n = np.where(first < 0, 0, self._size[first] + np.where(first == second, 0, self._size[second]))
-        code = kinds.astype(np.int64) * (n.max(initial=0) + 1) + n
-        each, place = np.unique(code, return_inverse=True)
-        pace = [
-            self._pace.of(KINDS_OF[one // (n.max(initial=0) + 1)], one % (n.max(initial=0) + 1))
-            for one in each.tolist()
-        ]
-        return np.array(pace, np.float64)[place.reshape(-1)]
+            both = self._size[first] + np.where(first == second, 0, self._size[second])
+            shown_first = np.where(first < 0, 0, both).astype(np.int64)
+        apart = int(shown_first.max(initial=0)) + 1
+        each, place = np.unique(kinds.astype(np.int64) * apart + shown_first, return_inverse=True)
+        pace = [self._pace.of(KINDS_OF[one // apart], one % apart) for one in each.tolist()]
+        return np.asarray(np.array(pace, np.float64)[place.reshape(-1)], np.float64)
 
     def questions(self, chosen: list[tuple[int, str]], golden: Mapping[str, tuple[int, str]]) -> list[Question]:
         """Questions for (row, strategy) and for gold."""

@@ -67,12 +67,12 @@ class Pool:
     def split(self) -> Flags:
         """Those of which people named different classes."""
         rows = np.unique(np.stack(self.answers.votes, axis=1), axis=0)[:, 0]
-        return np.asarray(np.bincount(rows, minlength=len(self)) > 1)
+        return np.asarray(np.bincount(rows, minlength=len(self)) > 1, bool)
 
     @property
     def fresh(self) -> Flags:
         """Those that nobody was asked for, and nobody answered unasked."""
-        return ~self.asked & (self.answers.people == 0)
+        return np.asarray(~self.asked & (self.answers.people == 0), bool)
 
     def before(self) -> Beliefs:
         """What is believed of each picture's class without the answers. A label that people gave is no witness beside them."""

@@ -37,9 +37,9 @@ def sketch(vectors: Singles, rng: np.random.Generator, dimensions: int = SKETCH)
     length = np.linalg.norm(vectors, axis=1, keepdims=True)
     unit = vectors / np.maximum(length, 1e-12).astype(np.float32)
     if vectors.shape[1] <= dimensions:
-        return unit.astype(np.float32)
+        return np.asarray(unit, np.float32)
     matrix = rng.standard_normal((vectors.shape[1], dimensions), np.float32) / np.float32(np.sqrt(dimensions))
-    return (unit @ matrix).astype(np.float32)
+    return np.asarray(unit @ matrix, np.float32)
 
 
 def reach(vectors: Singles) -> float:

@@ -320,6 +320,26 @@ class History:
 
 
 @dataclass(frozen=True)
+class AskedGroup:
+    """A group of people in a batch: `candidates` that could be asked for, and how many were, `without` and `with_` balance."""
+
+    attribute: str
+    group: str
+    candidates: int
+    without: int
+    with_: int
+    kept: float
+
+
+@dataclass(frozen=True)
+class AskedFacts:
+    """Whom the newest balanced batch asks about. `kept`: rate of selection without balance over that of all."""
+
+    batch: str
+    groups: tuple[AskedGroup, ...]
+
+
+@dataclass(frozen=True)
 class Facts:
     """Everything that the page shows."""
 
@@ -337,5 +357,6 @@ class Facts:
     pictures: PictureFacts | None = None
     attributes: tuple[AttributeFacts, ...] = ()
     attributes_left_out: tuple[str, ...] = ()
+    asked: AskedFacts | None = None
     provenance: Mapping[str, str] = field(default_factory=dict)
     settings: Mapping[str, str] = field(default_factory=dict)

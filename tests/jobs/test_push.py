@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,13 @@ import pytest
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.report.facts import gather
 from secondlook.jobs.review import answers_file, batches, commit, pool
 from secondlook.jobs.review.push import refuse_nonsense
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import SecondlookError, UserError
 from secondlook.pipeline.core.identity import content_id
+from secondlook.pipeline.report.page import render
 
 Fill = Callable[..., dict[str, str]]
 PICTURES = [(f"train/{'cat' if i % 2 else 'dog'}/{i}.png", "cat" if i % 2 else "dog", b"%d" % i) for i in range(8)]
@@ -326,6 +329,9 @@ def test_no_group_is_left_out_and_the_summary_says_who_would_have_been(lake: Lak
     assert fair["left_out"] == ["gender f: 6 asked for; without balance 0, 0.00 times as often as chance"]
     women = {ids[name] for n, (name, _, _) in enumerate(pictures) if n >= 60}
     assert len(women & asked(lake, fair["batch"]).keys()) == 6
+    page = render(gather(lake, lake.at(), Settings(), thumbnails=0))
+    assert "asks people about" in page
+    assert re.search(r"gender\s+f\s+40\s+6\s+0\s+0\.00", re.sub("<[^>]*>", " ", page))
     with pytest.raises(UserError, match=r"unknown attribute in \[review\] balance 'gendr', did you mean 'gender'"):
         batches.run_push(lake, only(balance="gendr"), budget=5)
 
