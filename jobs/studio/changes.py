@@ -11,7 +11,7 @@ What was found in Label Studio 1.23 and holds this up:
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -96,9 +96,12 @@ def listed(door: Door, project: int) -> tuple[dict[int, Brief], datetime | None]
     return found, _newest(newest)
 
 
-def of_tasks(door: Door, project: int, ids: Iterable[int]) -> dict[int, Task]:
-    """The tasks of these ids that are there, whole."""
-    return _each(door, project, "id", sorted(set(ids)))
+def of_tasks(door: Door, project: int, ids: Collection[int], answered: int) -> dict[int, Task]:
+    """The tasks of these ids that are there, whole; all that have answers where these are most of the `answered` ones."""
+    if len(ids) > AT_ONCE and len(ids) > answered / 2:
+        filters = [_filter("annotations_ids", "empty", "List", "False")]
+        return _all(door, project, filters, WHOLE, _ask(door, project, filters, WHOLE))
+    return _each(door, project, "id", sorted(ids))
 
 
 def of_answers(door: Door, project: int, numbers: Iterable[int], samples: Iterable[str]) -> dict[int, Task]:
@@ -144,30 +147,28 @@ def _each(door: Door, project: int, field: str, values: Sequence[Any]) -> dict[i
 
 
 def _all(door: Door, project: int, filters: Sequence[Filter], fields: str, first: Page) -> dict[int, Task]:
-    """All tasks that fit the filters, given the first page: window by window where that is not all."""
+    """All tasks that fit the filters, given the first page: window by window of their ids where that is not all."""
     found = {task["id"]: task for task in first.tasks}
     if first.total <= len(first.tasks):
         return found
-    last = _ask(door, project, filters, "id", "-tasks:id", 1).tasks
-    low, high = min(found, default=0), max([*found, *(task["id"] for task in last)], default=0)
-    step = max((high - low) * PAGE * 9 // (first.total * 10), 1)
-    cuts: list[int | None] = [None, *range(low + step, high, step), None]
-    windows = list(pairwise(cuts))[::-1]
+    ends = [task["id"] for by in ("tasks:id", "-tasks:id") for task in _ask(door, project, filters, "id", by, 1).tasks]
+    ends += found
+    windows = _parts(min(ends, default=0) - 1, max(ends, default=0), first)
     while windows:
         above, upto = windows.pop()
-        bounds = [_filter("id", "greater", "Number", str(above))] if above is not None else []
-        bounds += [_filter("id", "less_or_equal", "Number", str(upto))] if upto is not None else []
+        bounds = [_filter("id", "greater", "Number", str(above)), _filter("id", "less_or_equal", "Number", str(upto))]
         page = _ask(door, project, [*filters, *bounds], fields)
-        ids = sorted({task["id"] for task in page.tasks})
         found |= {task["id"]: task for task in page.tasks}
-        if page.total > len(page.tasks) and ids:  # more than fits: what is below and what is above one that was read
-            middle = ids[len(ids) // 2]
-            windows += [window for window in ((middle, upto), (above, middle - 1)) if _has_room(*window)]
+        if page.total > len(page.tasks) and upto - above > 1:  # more than fits
+            windows += _parts(above, upto, page)
     return found
 
 
-def _has_room(above: int | None, upto: int | None) -> bool:
-    return above is None or upto is None or upto > above
+def _parts(above: int, upto: int, page: Page) -> list[tuple[int, int]]:
+    """Windows (above, upto] of ids, each of which has about as many tasks as the page that should have shown all; two at least."""
+    n = max(page.total * 10 // (max(len(page.tasks), 1) * 9) + 1, 2)
+    step = max((upto - above) // n, 1)
+    return list(pairwise([*range(above, upto, step), upto]))
 
 
 def _newest(page: Page) -> datetime | None:

@@ -42,7 +42,9 @@ def compared(studio: Studio, project: Project, settings: Settings) -> Seen:
     differing |= {there[n].task for n in lost if n in there}
     if lost and not changes.is_of(studio, project.number, project.mark):
         raise GoneError(f"project {project.number} is no longer the one of {project.batch}")
-    return changes.completed(studio, project.number, changes.of_tasks(studio, project.number, differing), lost, newest)
+    answered = len({one.task for one in there.values()})
+    tasks = changes.of_tasks(studio, project.number, differing, answered)
+    return changes.completed(studio, project.number, tasks, lost, newest)
 
 
 def _newest_of_each(answers: Iterable[Brief]) -> dict[int, Brief]:

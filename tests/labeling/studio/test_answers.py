@@ -66,6 +66,12 @@ def test_what_can_not_be_believed_is_refused(reason: str, data: Any, other: dict
     assert found.reason == reason
 
 
+def test_of_what_is_refused_a_bounded_part_is_kept() -> None:
+    found = one(result="x" * 100_000)
+    assert isinstance(found, Refused)
+    assert len(found.raw) == answers.RAW_CHARS
+
+
 @pytest.mark.parametrize("seconds", [None, -1.0, float("nan"), float("inf"), "4", [4]])
 def test_a_time_that_is_none_is_not_known(seconds: Any) -> None:
     found = one(lead_time=seconds)
