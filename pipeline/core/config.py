@@ -341,7 +341,7 @@ class LabelStudioSettings(Checked):
         choices=("upload", "folder"),
     )
     folder: str = setting(
-        "", "with pictures = `folder`: the server's document root of local files, as this machine sees it"
+        "", "where `pictures` is `folder`: the server's document root of local files, as this machine sees it"
     )
     folder_there: str = setting("", "the same folder as the server sees it; empty: under the same path")
     references: int = setting(2, "pictures beside each choice that surely show it", unit="pictures", low=0, high=4)
