@@ -13,6 +13,7 @@ from secondlook.labeling.studio.config import closed, screen
 from secondlook.pipeline.core.errors import UnavailableError, UserError
 
 LISTED = 100  # projects in a page
+GUESS = "The model's guess is shown."
 # Answers to a task while tasks come in: an import takes one with as many annotations as this for done, and counts the cancelled ones
 # of who was asked before. Setting the right number afterwards makes the server count again, without them.
 PLENTY = 1000
@@ -22,7 +23,7 @@ INSTRUCTION = (
 )
 
 
-def found_or_made(lake: Lake, studio: Studio, plan: Plan) -> tuple[int, bool]:
+def found_or_made(lake: Lake, studio: Studio, plan: Plan, *, show_guess: bool) -> tuple[int, bool]:
     """The project's number, recorded in the lake; and whether it was made just now.
 
     Raises UserError where the batch is in a project of another server, or was archived.
@@ -35,9 +36,17 @@ def found_or_made(lake: Lake, studio: Studio, plan: Plan) -> tuple[int, bool]:
     if row is not None and _is_there(studio, row["project"]):
         return int(row["project"]), False
     found = marked(studio, plan.mark)
-    number = found[0] if found else _make(studio, plan)
+    number = found[0] if found else _make(studio, plan, show_guess=show_guess)
     record(lake, studio, plan.batch, number, "made", 0)
     return number, not found
+
+
+def guess_shown(studio: Studio, project: int, batch: str, *, asked: bool) -> bool:
+    """Whether the project was begun with the guess shown: it stays so. Raises UserError where that is asked for later."""
+    begun = GUESS in (studio.get(f"/api/projects/{project}/")["description"] or "")
+    if asked and not begun:
+        raise UserError(f"{batch} was begun without --show-guess; push a new batch for it")
+    return begun
 
 
 def recorded(lake: Lake, batch: str) -> dict[str, Any] | None:
@@ -112,10 +121,10 @@ def _is_there(studio: Studio, number: int) -> bool:
     return True
 
 
-def _make(studio: Studio, plan: Plan) -> int:
+def _make(studio: Studio, plan: Plan, *, show_guess: bool) -> int:
     project = {
         "title": plan.batch[:50].ljust(3, "-"),  # 3 to 50 letters are allowed
-        "description": f"Made by secondlook. Mark {plan.mark}",
+        "description": f"Made by secondlook. Mark {plan.mark}." + (f" {GUESS}" if show_guess else ""),
         "label_config": closed(),
         "expert_instruction": INSTRUCTION,
         "maximum_annotations": PLENTY,

@@ -44,7 +44,8 @@ def send(lake: Lake, settings: Settings, studio: Studio, batch: str, *, show_gue
     plan = plan_of(lake, version, batch)
     if show_guess and any(row["strategy"] == AUDIT for row in plan.rows):
         raise UserError(f"{batch} is of an audit, whose answers are worth something only without --show-guess")
-    project, fresh = projects.found_or_made(lake, studio, plan)
+    project, fresh = projects.found_or_made(lake, studio, plan, show_guess=show_guess)
+    show_guess = projects.guess_shown(studio, project, batch, asked=show_guess)
     there = There(list) if fresh else listed(studio, project)
     sending = _Sending(lake, version, settings, studio, plan, project, there)
     sent = sending.run(show_guess=show_guess)

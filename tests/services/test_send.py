@@ -63,6 +63,7 @@ def test_a_batch_becomes_a_project_with_its_tasks_in_order_and_a_second_sending_
     assert made.lake.head() == head
     assert states(made) == [("made", 0), ("sent", 6)]
     (project,) = made.projects("batch-order")
+    assert plan_of(made.lake, made.lake.at(), "batch-order").mark in project["description"]
     assert (project["maximum_annotations"], project["show_skip_button"]) == (3, False)
     found = made.tasks(project["id"])
     assert [one["data"]["sample_id"] for one in found] == made.samples[5::-1]
@@ -97,11 +98,11 @@ def test_two_who_send_at_once_leave_one_project_without_duplicates(begin: Begin)
     made = begin(4)
     made.record("batch-twice", made.samples, options=["cat", "dog"])
     plan = plan_of(made.lake, made.lake.at(), "batch-twice")
-    twin = batch_project._make(made.studio, plan)
+    twin = batch_project._make(made.studio, plan, show_guess=False)
     first = send(made.lake, made.settings, made.studio, "batch-twice")
     data = [{"data": one["data"]} for one in made.tasks(first["project"])]
     made.studio.post(f"/api/projects/{first['project']}/import", json=data[:2])  # and its tasks came too late
-    late = batch_project._make(made.studio, plan)
+    late = batch_project._make(made.studio, plan, show_guess=False)
     assert len(made.projects("batch-twice")) == 2
     again = send(made.lake, made.settings, made.studio, "batch-twice")
     assert (first["project"], again["tasks"]) == (twin, 4)
@@ -174,6 +175,12 @@ def test_a_guess_is_shown_only_where_it_is_asked_for_and_never_in_an_audit(begin
     made.record("batch-guess", made.samples[:1], options=["cat", "dog"])
     project = send(made.lake, made.settings, made.studio, "batch-guess", show_guess=True)["project"]
     assert made.tasks(project)[0]["data"]["guess"] == "The model's guess: bird (95%)"
+    send(made.lake, made.settings, made.studio, "batch-guess")
+    assert "$guess" in made.projects("batch-guess")[0]["label_config"], "it stays as it was begun"
+    made.record("batch-plain", made.samples[:1], options=["cat", "dog"])
+    send(made.lake, made.settings, made.studio, "batch-plain")
+    with pytest.raises(UserError, match="batch-plain was begun without --show-guess"):
+        send(made.lake, made.settings, made.studio, "batch-plain", show_guess=True)
     made.record("batch-audit", made.samples[:1], strategy="audit")
     with pytest.raises(UserError, match="worth something only without --show-guess"):
         send(made.lake, made.settings, made.studio, "batch-audit", show_guess=True)
