@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -77,7 +78,7 @@ def from_studio(lake: Lake, settings: Settings, *, reconcile: bool, watch: float
     try:
         while True:
             try:
-                with progress("pull", None, "batches") as advance:
+                with progress("pull", None, "batches") if watch is None else nullcontext() as advance:
                     summary = studio_pull.run(lake, settings, studio, full=reconcile, advance=advance)
                 if watch is None or summary["version"]:
                     finish(summary, as_json=json, lines=lambda done=summary: _lines(done))  # type: ignore[misc]

@@ -32,7 +32,7 @@ class Receiver:
     def __init__(self, host: str, port: int, secret: str) -> None:
         """Listen; port 0 chooses a free one. Raises UserError where the address can't be had."""
         self.counts: Counter[str] = Counter()
-        self._secret = secret
+        self.secret = secret
         self._waiting: set[int] = set()
         self._lock = threading.Lock()
         self.called = threading.Event()
@@ -46,7 +46,7 @@ class Receiver:
 
     def hear(self, path: str, given: str | None) -> int:
         """What a request comes to: the HTTP status."""
-        project = hooks.project_of(path, given, self._secret)
+        project = hooks.project_of(path, given, self.secret)
         with self._lock:
             if project is None:
                 self.counts["forged"] += 1
@@ -151,7 +151,7 @@ def run(
     address: where the tool reaches the receiver; None: register nothing. told: gets a sentence for people when the tool is away.
     summaries: gets what each pull that took something did. At the end the webhooks that were registered are taken back.
     """
-    registered: dict[int, int] = {}
+    registered: dict[int, int | None] = {}
     due = 0.0
     try:
         while not stop.is_set():
@@ -160,7 +160,7 @@ def run(
                 only, due = (), time.monotonic() + settings.label_studio.poll_s
                 with _patience(told):
                     if address is not None:
-                        _register(lake, studio, address, receiver, registered)
+                        _register(lake, studio, address, receiver, registered, told)
                     _pull(lake, settings, studio, only, summaries)
             elif only:
                 with _patience(told):
@@ -170,7 +170,7 @@ def run(
     finally:
         for number in registered.values():
             with contextlib.suppress(UnavailableError, UserError):
-                hooks.remove(studio, number)
+                _unregister(studio, number)
 
 
 def _wait(called: threading.Event, stop: threading.Event, due: float) -> None:
@@ -201,10 +201,21 @@ def _pull(
         summaries(summary)
 
 
-def _register(lake: Lake, studio: Studio, address: str, receiver: Receiver, registered: dict[int, int]) -> None:
-    """Webhooks of the projects that are open by now, and of no others."""
+def _register(
+    lake: Lake, studio: Studio, address: str, receiver: Receiver, registered: dict[int, int | None], told: Told
+) -> None:
+    """Webhooks of the projects that are open by now, and of no others; None for one that takes no webhook."""
     wanted = {int(row["project"]) for row in open_rows(lake, lake.at()) if row["server"] == studio.url}
-    for project in wanted - registered.keys():
-        registered[project] = hooks.register(studio, address, project, receiver._secret)
+    for project in sorted(wanted - registered.keys()):
+        try:
+            registered[project] = hooks.register(studio, address, project, receiver.secret)
+        except UserError as problem:  # it is gone, or the tool does not call such addresses: polling is enough
+            registered[project] = None
+            told(f"no webhook for project {project}, so it is only polled: {problem}")
     for project in registered.keys() - wanted:
-        hooks.remove(studio, registered.pop(project))
+        _unregister(studio, registered.pop(project))
+
+
+def _unregister(studio: Studio, number: int | None) -> None:
+    if number is not None:
+        hooks.remove(studio, number)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,11 @@ def test_an_answer_that_was_deleted_in_the_tool_can_be_given_again_by_a_file(
 ) -> None:
     ids = fill(PICTURES)
     sample = ids["a.png"]
-    said = {"annotation_id": annotation_id("batch-2", sample, "ann"), "batch": "batch-2", "sample_id": sample}
+    said: dict[str, Any] = {
+        "annotation_id": annotation_id("batch-2", sample, "ann"),
+        "batch": "batch-2",
+        "sample_id": sample,
+    }
     said |= {"annotator": "ann", "answer": "label", "label": "dog", "seconds": 1.0}
     attempt = lake.attempt("review push", {})
     asked = {"batch": "batch-2", "sample_id": sample, "position": 0, "strategy": "SL101", "choices": ["cat", "dog"]}

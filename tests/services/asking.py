@@ -117,7 +117,7 @@ def queue(samples: Sequence[str], classes: Sequence[str] = CLASSES) -> list[dict
 
 def record(lake: Lake, asked: Sequence[Mapping[str, Any]], project: Mapping[str, Any]) -> None:
     """Put a batch and its project into a lake."""
-    attempt = lake.attempt("review push", {})
+    attempt = lake.attempt("review push", {"batch": project["batch"]})
     attempt.append("batches", rows("batches", asked))
     attempt.append("projects", rows("projects", [project]))
     attempt.commit({})
@@ -130,7 +130,7 @@ def queued(at: Path, n: int, project: Mapping[str, Any]) -> Lake:
     return lake
 
 
-def in_tool(settings: Settings, project: int, n: int) -> Mapping[str, Any]:
+def in_tool(settings: Settings, project: int, n: int) -> dict[str, Any]:
     """The row of `projects` that says where the batch is."""
     return {"batch": "batch-2", "server": settings.label_studio.url, "project": project, "state": "sent"} | {
         "tasks": n,

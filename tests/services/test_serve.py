@@ -17,7 +17,7 @@ import pytest
 from secondlook.jobs.studio import hooks, serve
 from secondlook.pipeline.core.errors import UserError
 
-from .asking import Asked, ask, holding
+from .asking import Asked, ask, holding, in_tool, record
 from .label_studio import LabelStudio, Person
 
 SECRET = "a-secret-of-these-tests"  # noqa: S105
@@ -48,8 +48,11 @@ def test_an_answer_is_pulled_when_its_webhook_comes_and_forged_ones_do_nothing(
     asked: Asked, label_studio: LabelStudio, receiver: serve.Receiver
 ) -> None:
     ann, stop, pulls = label_studio.sign_up("Ann@example.com"), threading.Event(), list[dict[str, Any]]()
+    gone = in_tool(asked.settings, 999_999, 1) | {"batch": "batch-1"}
+    record(asked.lake, [], gone)
+    heard: list[str] = []
     address = f"http://127.0.0.1:{receiver.port}"
-    keywords = {"address": address, "stop": stop, "told": print, "summaries": pulls.append, "settle_s": 0.05}
+    keywords = {"address": address, "stop": stop, "told": heard.append, "summaries": pulls.append, "settle_s": 0.05}
     running = threading.Thread(
         target=serve.run, args=(asked.lake, asked.settings, asked.studio, receiver), kwargs=keywords
     )
@@ -75,6 +78,8 @@ def test_an_answer_is_pulled_when_its_webhook_comes_and_forged_ones_do_nothing(
         stop.set()
         running.join(30)
     assert not registered(asked), "taken back at the end"
+    (told,) = heard
+    assert "no webhook for project 999999, so it is only polled" in told
 
 
 def registered(asked: Asked) -> list[dict[str, Any]]:
