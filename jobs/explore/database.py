@@ -34,7 +34,7 @@ def fiftyone() -> Any:
     if "fiftyone" in sys.modules:
         return sys.modules["fiftyone"]
     os.environ.update(QUIET)
-    if not os.environ.get(URI) and not _comes_with_fiftyone():
+    if not os.environ.get(URI) and not _beside_fiftyone():
         atexit.register(end, start())
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of its dependencies, at import
@@ -47,10 +47,16 @@ def fiftyone() -> Any:
     return module
 
 
-def _comes_with_fiftyone() -> bool:
-    found = importlib.util.find_spec("fiftyone")  # without importing it, which needs the database already
-    folders = found.submodule_search_locations if found else None
-    return any((Path(folder) / "db" / "bin" / "mongod").is_file() for folder in folders or ())
+def found() -> str | None:
+    """What FiftyOne's database would be: the server that is named, or the path of a mongod; None where there is none."""
+    return os.environ.get(URI) or _beside_fiftyone() or shutil.which("mongod")
+
+
+def _beside_fiftyone() -> str | None:
+    package = importlib.util.find_spec("fiftyone")  # without importing it, which needs the database already
+    folders = package.submodule_search_locations if package else None
+    paths = [Path(folder, "db", "bin", "mongod") for folder in folders or ()]
+    return next((str(path) for path in paths if path.is_file()), None)
 
 
 def start() -> "subprocess.Popen[bytes]":

@@ -18,12 +18,13 @@ from secondlook.jobs.explore.views import save_plot, save_views, save_workspace
 from secondlook.jobs.history.class_changes import author_here
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.terminal.console import finish, out
+from secondlook.jobs.terminal.console import finish, out, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
+MANY = 100_000  # pictures, about ten minutes
 WHY = {
     "gone": "are not in the lake any more",
     "contradicting": "have tags that contradict one another, also of equal pictures",
@@ -51,6 +52,8 @@ def run(
 
     version = lake.at(as_of)
     found = facts(lake, version, limit=limit, rule=rule, split=split)
+    if len(found.rows) > MANY:
+        say(f"{len(found.rows):,} pictures take FiftyOne a while; --limit, --rule or --split open a slice")
     name = mirror.name_of(lake, version.id if as_of is not None else None)
     folder = pictures or _cache() / name
     paths = files(lake, version, found.rows, found.columns["format"], folder, settings.explore.cache_gb)
@@ -151,7 +154,7 @@ def pulled(summary: Mapping[str, Any]) -> list[str]:
     from secondlook.pipeline.report.formats import printable
 
     lines = [
-        f"{summary['kept']} kept, {summary['relabeled']} labeled, {summary['dropped']} dropped"
+        f"{summary['kept']} kept, {summary['labeled']} labeled, {summary['dropped']} dropped"
         + (f" (version {summary['version']}, batch {summary['batch']})" if summary["batch"] else "")
     ]
     if summary["queue"]:

@@ -51,7 +51,7 @@ def take_back(
 ) -> tuple[dict[str, Any], list[str]]:
     """Write what was tagged, once; returns the summary, and the samples whose tags are in the lake by now.
 
-    `opened`: the version that the person saw. Summary: kept, relabeled, dropped (samples), asked (contents for the next people), known (pulled
+    `opened`: the version that the person saw. Summary: kept, labeled, dropped (samples), asked (contents for the next people), known (pulled
     before), refused: reason → keys; batch (of the decisions), queue (of what is asked), version (None where nothing changed).
     """
     version = lake.at()
@@ -72,7 +72,7 @@ def take_back(
     ]
     counts = {
         what: sum(len(one.samples) for one in decided if one.tag.startswith(tag))
-        for what, tag in (("kept", KEEP), ("relabeled", LABEL), ("dropped", DROP))
+        for what, tag in (("kept", KEEP), ("labeled", LABEL), ("dropped", DROP))
     }
     summary: dict[str, Any] = counts | {
         "asked": len(asked),

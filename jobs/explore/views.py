@@ -23,7 +23,7 @@ WORKSPACE = "secondlook"
 
 
 def save_views(fo: Any, dataset: Any, facts: Facts, names: dict[str, str]) -> list[str]:
-    """A saved view for each rule that found something, each batch, and what is disputed, unlabeled or relabeled.
+    """A saved view for each rule that found something, each batch, and what is disputed, unlabeled or changed.
 
     `names`: rule → what it is called. Views that an earlier run made and that have nothing to show any more go.
     """

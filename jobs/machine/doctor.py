@@ -124,6 +124,15 @@ def _label_studio(chosen: Settings) -> Check:
     return Check("Label Studio", "ok", f"{version} at {studio.url}, and it takes the token")
 
 
+def _explore(_: Settings) -> Check:
+    from secondlook.jobs.explore.database import URI, found
+
+    database = found()
+    if database is None:
+        return Check("MongoDB for FiftyOne", "note", "none", f"`explore` takes a mongod on the PATH, or {URI}")
+    return Check("MongoDB for FiftyOne", "ok", "named by " + URI if "://" in database else database)
+
+
 CHECKS: tuple[Callable[[Settings], Check], ...] = (
     _python,
     _packages,
@@ -133,6 +142,7 @@ CHECKS: tuple[Callable[[Settings], Check], ...] = (
     _disk,
     _lake,
     _label_studio,
+    _explore,
 )
 STYLES = {"ok": "green", "note": "yellow", "missing": "bold red"}
 
