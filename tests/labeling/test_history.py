@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -230,3 +231,143 @@ def test_a_revert_changes_only_samples_whose_current_decision_is_the_batch_s(
 def test_a_batch_without_events_reverts_nothing(batch: str) -> None:
     back = history.revert(table((1, "a", "cat", None)), batch, actor="ann", now=NOW)
     assert (back.events.num_rows, back.kept, back.already) == (0, (), ())
+
+
+# By person, and by time
+
+
+def voted(*rows: tuple[int, str, str | None, str | None, str]) -> pa.Table:
+    """Events with the people, by initials, whose answers they were made of: their votes are called after them."""
+    events = table(*[row[:4] for row in rows])
+    evidence = [
+        json.dumps({"votes": [{"annotator": who, "annotation": f"{who}-{row[1]}", "seq": 1} for who in row[4]]})
+        if row[4]
+        else None
+        for row in rows
+    ]
+    return events.set_column(events.column_names.index("evidence"), "evidence", pa.array(evidence, pa.string()))
+
+
+def without(events: pa.Table, annotator: str) -> tuple[pa.Table, history.Reverted]:
+    return appended(events, history.revert_annotator(events, annotator, actor="ann", now=NOW))
+
+
+def appended(events: pa.Table, back: history.Reverted) -> tuple[pa.Table, history.Reverted]:
+    seq = max(events["seq"].to_pylist(), default=0) + 1
+    n = back.events.num_rows
+    added = back.events.append_column("seq", pa.array([seq] * n, pa.int64()))
+    added = added.append_column("batch", pa.array([f"revert-{seq}"] * n, pa.string()))
+    return pa.concat_tables([events, added.select(EVENTS.names).cast(EVENTS)]), back
+
+
+def test_a_person_s_decisions_go_and_the_others_answers_are_free() -> None:
+    events = voted(
+        (1, "a", "cat", None, ""),
+        (1, "b", "cat", None, ""),
+        (2, "a", "dog", "b1", "eb"),
+        (2, "b", "dog", "b1", "b"),
+        (2, "c", "dog", "b1", "e"),
+    )
+    after, back = without(events, "e")
+    assert labels(after) == {"a": "cat", "b": "dog", "c": None}
+    assert (back.events.num_rows, back.kept, back.already) == (2, (), ())
+    used, gone = history.uses(history.by_sample(after, "abc"))
+    assert gone == {("e-a", 1), ("e-c", 1)}
+    assert used == {("e-a", 1), ("e-c", 1), ("b-b", 1)}, "bob's answer for a may decide anew"
+    again, undone = reverted(after, "revert-3")
+    assert labels(again) == labels(events)
+    assert undone.events.num_rows == 2
+    assert history.uses(history.by_sample(again, "abc"))[1] == set()
+
+
+def test_what_went_to_an_equal_picture_goes_with_it() -> None:
+    events = voted((1, "a", "cat", None, ""), (1, "copy", "cat", None, ""), (2, "a", "dog", "b1", "e"))
+    spread = table((2, "copy", "dog", "b1"))
+    told = pa.array([json.dumps({"spread_from": "a"})])
+    events = pa.concat_tables([events, spread.set_column(spread.column_names.index("evidence"), "evidence", told)])
+    assert labels(without(events, "e")[0]) == {"a": "cat", "copy": "cat"}
+    assert labels(without(events, "b")[0]) == labels(events)
+
+
+def test_an_answer_that_another_decision_stands_on_is_not_withdrawn() -> None:
+    events = voted((1, "a", "cat", None, ""), (2, "a", "dog", "b1", "a"), (3, "a", "bird", "b2", "ab"))
+    after, _ = reverted(events, "b2")
+    assert labels(after) == {"a": "dog"}
+    assert history.uses(history.by_sample(after, "a"))[1] == {("b-a", 1)}
+
+
+def test_what_weighs_anew_stands_for_itself_and_lies_below_no_answer() -> None:
+    events = voted((1, "a", "cat", None, ""), (2, "a", "dog", "b1", "e"))
+    back = {"undid": [], "restores": 1, "undecided": "unsure", "votes": []}
+    row = table((3, "a", "cat", "again-3")).set_column(4, "source", pa.array(["revert"]))
+    events = pa.concat_tables([events, _with(row, back)])
+    its = history.of_sample(events, "a")
+    assert history.withdrawn(its) == set()
+    found = history.meant(its)
+    assert found is not None
+    assert found.seq == 3
+    before = history.before_answers(its, {"a"})
+    assert before is not None
+    assert before.seq == 1
+    assert history.meant([]) is None
+
+
+def _with(events: pa.Table, evidence: dict[str, object]) -> pa.Table:
+    events = table(*_rows(events))
+    events = events.set_column(events.column_names.index("source"), "source", pa.array(["revert"]))
+    return events.set_column(events.column_names.index("evidence"), "evidence", pa.array([json.dumps(evidence)]))
+
+
+def at(events: pa.Table) -> pa.Table:
+    """The same events, each commit a day after the one before."""
+    times = [NOW + timedelta(days=seq) for seq in events["seq"].to_pylist()]
+    return events.set_column(events.column_names.index("time"), "time", pa.array(times, EVENTS.field("time").type))
+
+
+@given(COMMITS, st.data())
+def test_what_was_decided_since_a_time_is_taken_back(batches: list[dict[str, str | None]], data: st.DataObject) -> None:
+    events = at(commits(batches))
+    day = data.draw(st.integers(2, len(batches) + 1))
+    back = history.revert_between(events, NOW + timedelta(days=day), None, actor="ann", now=NOW)
+    after, _ = appended(events, back)
+    before = labels(events.filter(pc.less(events["seq"], day)))
+    assert {k: v for k, v in labels(after).items() if v is not None} == {
+        k: v for k, v in before.items() if v is not None
+    }
+    again, _ = reverted(after, f"revert-{len(batches) + 1}")
+    assert {**dict.fromkeys(labels(again)), **labels(events)} == labels(again)
+
+
+@given(COMMITS, st.data())
+def test_of_a_span_only_what_is_current_is_taken_back(
+    batches: list[dict[str, str | None]], data: st.DataObject
+) -> None:
+    events = at(commits(batches))
+    first = data.draw(st.integers(2, len(batches) + 1))
+    last = data.draw(st.integers(first, len(batches) + 2))
+    back = history.revert_between(events, NOW + timedelta(days=first), NOW + timedelta(days=last), actor="ann", now=NOW)
+    held = dict(zip(*(history.holding(events)[name].to_pylist() for name in ("sample_id", "seq")), strict=True))
+    assert set(back.events["sample_id"].to_pylist()) == {one for one, seq in held.items() if first <= seq < last}
+
+
+VOTED = st.lists(
+    st.tuples(st.sampled_from("abc"), CLASSES, st.sets(st.sampled_from("xyz"), min_size=1)), min_size=1, max_size=6
+)
+
+
+@given(VOTED, st.sampled_from("xyz"))
+def test_no_current_decision_rests_on_a_reverted_person(
+    decisions: list[tuple[str, str | None, set[str]]], who: str
+) -> None:
+    rows = [
+        (seq, sample, label, f"b{seq}", "".join(sorted(people)))
+        for seq, (sample, label, people) in enumerate(decisions, 2)
+    ]
+    events = voted(*[(1, sample, "cat", None, "") for sample in "abc"], *rows)
+    after, _ = without(events, who)
+    for sample in "abc":
+        found = history.meant(history.of_sample(after, sample))
+        assert found is not None
+        assert who not in {vote["annotator"] for vote in found.evidence.get("votes", ())}
+    again, _ = reverted(after, f"revert-{max(events['seq'].to_pylist()) + 1}")
+    assert labels(again) == labels(events)
