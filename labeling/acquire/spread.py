@@ -128,7 +128,10 @@ class Spread:
         return np.sort(live[order[:size]]), float(self.gain[live[order[size]]])
 
     def _refresh(self, block: Rows) -> None:
-        """Gains of these rows, exact as of all that is chosen. Most lack only the newest few; the others go by themselves."""
+        """Gains of these rows, exact as of all that is chosen. Most lack only the newest few; the others go by themselves.
+
+        `_of_block`, which follows, notes that they are.
+        """
         n = len(self.chosen)
         if self._vectors is not None and n:
             recent = self._seen[block] >= n - RECENT
@@ -138,7 +141,6 @@ class Spread:
                     factor = self._factors(rows, np.array(self.chosen[oldest:], np.int64))
                     known = np.arange(oldest, n)[None, :] < self._seen[rows][:, None]
                     self.gain[rows] *= np.where(known, 1.0, factor).prod(axis=1)
-        self._seen[block] = n
 
     def _factors(self, rows: Rows, chosen: Rows) -> Floats:
         """What each chosen picture leaves of each row's gain, (rows, chosen)."""

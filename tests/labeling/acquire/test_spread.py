@@ -37,11 +37,10 @@ def test_the_lazy_choice_is_the_slow_one(seed: int, n: int, block: int, strength
     rng = np.random.default_rng(seed)
     value, vectors = rng.random(n), rng.standard_normal((n, 3)).astype(np.float32)
     vectors[rng.random(n) < 0.1] = np.nan
-    before, spread.BLOCK = spread.BLOCK, block
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spread, "BLOCK", block)
+        patch.setattr(spread, "FRONT", 3 * block)
         found = Spread(value, vectors, strength=strength, reach=0.8).take(n // 2)
-    finally:
-        spread.BLOCK = before
     assert found == slow(value, vectors, n // 2, strength, 0.8)
 
 
