@@ -15,6 +15,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lake.verified import STRATEGY as VERIFY
 from secondlook.jobs.review import queue
 from secondlook.jobs.review.plan import Plan, plan
 from secondlook.jobs.share.adjudicated import STRATEGY as AUDIT
@@ -146,8 +147,8 @@ def run_again(
     tasks = sorted(asked.filter(pc.equal(asked["batch"], batch)).to_pylist(), key=lambda row: int(row["position"]))
     if not tasks:
         raise unknown("batch", batch, pc.unique(asked["batch"]).to_pylist())
-    if show_guess and any(task["strategy"] == AUDIT for task in tasks):
-        raise UserError(f"{batch} is of an audit, whose answers are worth something only without --show-guess")
+    if show_guess and any(task["strategy"] in {AUDIT, VERIFY} for task in tasks):
+        raise UserError(f"{batch} is of an audit or a verification, worth something only without --show-guess")
     with queue_files(lake, version, tasks, to, pictures, show_guess=show_guess):
         pass
     strategies = dict(sorted(Counter(task["strategy"] for task in tasks).items()))

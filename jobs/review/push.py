@@ -19,6 +19,7 @@ from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling.acquire.budget import parse
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.report.formats import printable
 
 # What goes with what: an option that makes its own kind of batch, and the options that mean nothing beside it.
 ALONE = {
@@ -148,7 +149,7 @@ def push(
 
     def lines() -> None:
         for line in told(summary, files=to is not None or pictures is not None, dry_run=dry_run):
-            out().print(line, markup=False)
+            out().print(printable(line), markup=False)
         if left := told_quarantined(summary.get("quarantined", {})):
             say(left, style="yellow")
 
