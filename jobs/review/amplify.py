@@ -236,15 +236,23 @@ def amplify(
 def _lines(summary: Mapping[str, Any], *, dry_run: bool) -> Iterator[str]:
     from secondlook.pipeline.report.formats import printable
 
-    for name, one in summary["by_class"].items():
+    groups = summary["by_class"]
+    if summary["together"]:
+        groups = {"all together": next(iter(groups.values())) | {"labeled": summary["labeled"]}}
+    for name, one in groups.items():
         if "threshold" in one:
             of = f"{one['wrong']} of {one['random']} random answers differ, error at most {one['error_at_most']:.2%}"
-            yield printable(f"{name}: {one['labeled']:,} labeled from p = {one['threshold']:.3f} up ({of})")
-        else:
-            more = (
-                f"{one['random']} random answers, {one['wrong']} of them differ; {one['needed']} or more show the bound"
-            )
-            yield printable(f"{name}: none is sure yet ({more})")
+            yield printable(f"{name}: sure from p = {one['threshold']:.3f} up ({of}), {one['labeled']:,} labeled")
+    left = {name: one for name, one in groups.items() if "needed" in one}
+    if left:
+        some = ", ".join(
+            f"{name} ({one['random']} random answers, {one['wrong']} differ)" for name, one in [*left.items()][:5]
+        )
+        fewest = min(one["needed"] for one in left.values())
+        more = " …" if len(left) > 5 else ""
+        yield printable(
+            f"none is sure yet: {some}{more}; {fewest} or more, all right, show a bound of {summary['bound']:.2%}"
+        )
     changed = f"{summary['labeled']:,} labeled, {summary['kept']:,} kept, {summary['withdrawn']:,} withdrawn"
     made = f" (version {summary['version']}, batch {summary['batch']})" if summary["version"] else ""
     would = "; nothing written: --dry-run" if dry_run else made or "; no version made"

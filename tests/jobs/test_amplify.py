@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from secondlook.jobs.cli import run as command
 from secondlook.jobs.history.history import run_blame
 from secondlook.jobs.history.revert import run_revert
 from secondlook.jobs.lake import dataset
@@ -272,3 +273,22 @@ def test_the_evidence_is_plain_json(lake: Lake, easy: dict[str, str]) -> None:
     assert all(
         json.loads(event["evidence"])["confidence"] == 0.95 for event in events if event["source"] == "amplified"
     )
+
+
+def test_the_command_says_what_is_sure_and_what_it_takes(
+    lake: Lake, easy: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask(lake, easy, range(200))
+
+    def said(*options: str) -> str:
+        assert command(["review", "amplify", "--lake", lake.root, *options]) == 0
+        return capsys.readouterr().out
+
+    assert "none is sure yet: cat (100 random answers, 0 differ), dog" in said("--dry-run")
+    assert "299 or more, all right, show a bound of 1.00%" in said("--dry-run")
+    assert "all together: sure from p = " in said("--error", "0.05", "--together", "--dry-run")
+    summary = json.loads(said("--error", "0.05", "--json"))
+    assert summary["labeled"] + summary["margin"] == 200
+    assert said("--check", "3").startswith("batch-")
+    assert said("--ask", "1").startswith("batch-")
+    assert command(["review", "amplify", "--lake", lake.root, "--ask", "1", "--error", "0.1"]) == 2
