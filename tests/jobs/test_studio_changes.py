@@ -36,7 +36,9 @@ class Tool:
         query = json.loads(parameters["query"])
         rows = [task for task in self.tasks.items() if all(_fits(task, one) for one in query["filters"]["items"])]
         (order,) = query["ordering"]
-        rows.sort(key=lambda row: (row[1], row[0]) if "updated_at" in order else row[0], reverse=order[0] == "-")
+        rows.sort(
+            key=lambda row: (row[1], row[0] * 7919 % 401) if "updated_at" in order else row[0], reverse=order[0] == "-"
+        )
         some = rows[: parameters["page_size"]]
         if self.rng and self.rng.random() < 0.3:
             some = some[: self.rng.randrange(1, len(some) + 1)] if some else some
