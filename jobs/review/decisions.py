@@ -104,7 +104,8 @@ def _restored(one: Outcome, result: Undecided, classes: Classes, again: str, now
             continue
         before = history.before_answers(its, asked)
         label = None if before is None or before.label is None else _today(before, classes)
-        told = {"undid": [], "restores": before.seq if before else None, "undecided": result.reason, "again": True}
+        told: dict[str, Any] = {"undid": [], "restores": before.seq if before else None}
+        told |= {"undecided": result.reason, "again": True}
         told |= _who(one) if "votes" in current.evidence else {"spread_from": current.evidence["spread_from"]}
         event = {"sample_id": copy["sample_id"], "label": label, "source": "revert", "actor": "consensus"}
         made.append((event | {"batch": again, "time": now, "evidence": _json(told)}, "restored"))
@@ -132,7 +133,7 @@ def model_says(row: Mapping[str, float], name: str, label: str | None) -> dict[s
     """What a model's voice was: its most probable class, and what it gives to the decided one (absent where that is not told)."""
     best = max(row, key=lambda one: (row[one], one))
     told: dict[str, Any] = {"name": name, "says": best, "probability": round(row[best], 6)}
-    return told | ({"of_decision": round(row[label], 6)} if label in row else {})
+    return told | ({"of_decision": round(row[label], 6)} if label is not None and label in row else {})
 
 
 def reasons(outcomes: Sequence[Outcome]) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """The two steps of the estimate: what each item is, given people and model; and people and model, given the items."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ HABIT = 10.0  # mistakes of one's own that are worth as much as everybody's
 COPIED = 0.2  # of the mistakes, how many go where the model looks, before any is seen …
 OFF = 0.02  # and how often the model is off its ground, so that its probabilities say nothing
 SEEN = 20.0  # … as if that had been seen so many times
+LOOSE = 0.5  # deviation of what is believed beforehand of spread, sharpness and tilt
 HARD = (0.0, 0.5)  # log odds that a picture is hard: of an average one, and for a deviation of the model's entropy
 
 
@@ -84,7 +86,7 @@ def start(layout: Layout, people: int) -> Parameters:
 def odds(layout: Layout, p: Parameters) -> Floats:
     """(G, 2): log odds of a right answer, easy and hard."""
     middle = p.everybody + p.by_class[layout.group_labels] + p.by_person[layout.group_people] + p.by_both
-    return middle[:, None] + np.array([p.spread, -p.spread])
+    return np.asarray(middle[:, None] + np.array([p.spread, -p.spread]), np.float64)
 
 
 def prior(layout: Layout, p: Parameters, *, model: bool = True) -> tuple[Floats, Floats]:
@@ -146,7 +148,7 @@ def _people(layout: Layout, p: Parameters, probs: Floats) -> Parameters:
     gradient, bend = slope()
     moved = (gradient.sum() - (p.everybody - EVERYBODY) / WIDTH**2) / (bend.sum() + 1.0 / WIDTH**2)
     p = replace(p, everybody=p.everybody + float(moved))
-    widths = []
+    widths: list[float] = []
     for name, index, size, first in (
         ("by_class", layout.group_labels, layout.classes + 1, WIDTH),
         ("by_person", layout.group_people, len(p.by_person), WIDTH),
@@ -155,19 +157,20 @@ def _people(layout: Layout, p: Parameters, probs: Floats) -> Parameters:
         width = p.widths[len(widths)]
         gradient, bend = slope()
         value = getattr(p, name)
-        g = np.bincount(index, gradient.sum(axis=1), minlength=size)
-        h = np.bincount(index, bend.sum(axis=1), minlength=size)
+        g: Floats = np.bincount(index, gradient.sum(axis=1), minlength=size).astype(np.float64)
+        h: Floats = np.bincount(index, bend.sum(axis=1), minlength=size).astype(np.float64)
         if name != "by_person":  # a class that nobody named may be any of them
             g, h = _shared(layout, g, name), _shared(layout, h, name)
         g, h = g - value / width**2, h + 1.0 / width**2
         value = value + np.clip(g / h, -1.0, 1.0)
-        p = replace(p, **{name: _averaged(layout, value, name)})
+        moves: dict[str, Any] = {name: _averaged(layout, value, name)}
+        p = replace(p, **moves)
         used = np.bincount(index, asked.sum(axis=1), minlength=size) > 0
         square = (value**2 + 1.0 / h)[used].sum() + WORTH * first**2
         widths.append(float(np.sqrt(square / (used.sum() + WORTH))))
     gradient, bend = slope()
-    g = (gradient[:, 0] - gradient[:, 1]).sum() - (p.spread - SPREAD) / 0.25
-    spread = p.spread + float(np.clip(g / (bend.sum() + 1.0 / 0.25), -0.5, 0.5))
+    apart = float((gradient[:, 0] - gradient[:, 1]).sum()) - (p.spread - SPREAD) / LOOSE**2
+    spread = p.spread + float(np.clip(apart / (float(bend.sum()) + 1.0 / LOOSE**2), -0.5, 0.5))
     return replace(p, spread=max(spread, 0.0), widths=(widths[0], widths[1], widths[2]))
 
 
@@ -235,9 +238,9 @@ def _model(layout: Layout, p: Parameters, probs: Floats, on: Floats) -> Paramete
     logs = np.log(layout.model)
     mean = layout.total(told * logs)
     variance = layout.total(told * logs**2) - mean**2
-    gradient = float((weight * logs).sum() - of_item @ mean) - (p.sharpness - 1.0) / 0.25
-    sharpness = p.sharpness + float(np.clip(gradient / (float(of_item @ variance) + 1.0 / 0.25), -0.3, 0.3))
+    gradient = float((weight * logs).sum() - of_item @ mean) - (p.sharpness - 1.0) / LOOSE**2
+    sharpness = p.sharpness + float(np.clip(gradient / (float(of_item @ variance) + 1.0 / LOOSE**2), -0.3, 0.3))
     size = layout.classes + 1
-    g = np.bincount(layout.labels, weight - of_item[layout.items] * told, minlength=size) - p.tilt / 0.25
-    h = np.bincount(layout.labels, of_item[layout.items] * told * (1.0 - told), minlength=size) + 1.0 / 0.25
+    g = np.bincount(layout.labels, weight - of_item[layout.items] * told, minlength=size) - p.tilt / LOOSE**2
+    h = np.bincount(layout.labels, of_item[layout.items] * told * (1.0 - told), minlength=size) + 1.0 / LOOSE**2
     return replace(p, sharpness=max(sharpness, 0.05), tilt=p.tilt + np.clip(g / h, -0.3, 0.3), off=off)

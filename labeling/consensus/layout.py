@@ -110,31 +110,32 @@ def _pairs(
 ) -> tuple[Ints, Ints, Floats, Floats, NDArray[np.bool_]]:
     """Item, class, model's probability and number of classes of each pair; and which items the model knows."""
     wide = classes + 1
-    keys, probs = items * wide + labels, np.zeros(0)
+    keys = items * wide + labels
+    told, probs = np.zeros(0, np.int64), np.zeros(0)
+    row = told
     known = np.zeros(n, np.bool_)
     if voice is not None:
         row, column = np.nonzero(voice.classes >= 0)
         known[row] = True
-        told, probs = row * wide + voice.classes[row, column], voice.probs[row, column]
-        order = np.argsort(told)
-        told, probs = told[order], probs[order]
+        order = np.lexsort((voice.classes[row, column], row))
+        row, column = row[order], column[order]
+        told, probs = row * wide + voice.classes[row, column], voice.probs[row, column].astype(np.float64)
         keys = np.concatenate([keys, told])
     keys = np.unique(np.concatenate([keys, np.arange(n) * wide + classes]))  # the last: all other classes
     pair_items, pair_labels = keys // wide, keys % wide
     mentioned = np.bincount(pair_items, minlength=n) - 1
     many = np.where(pair_labels == classes, (classes - mentioned)[pair_items], 1).astype(np.float64)
     keep = many > 0
-    model = np.full(len(keys), 1.0 / classes)
-    if voice is not None and len(probs):
+    model: Floats = np.full(len(keys), 1.0 / classes)
+    if len(told):
         place = np.searchsorted(told, keys)
         found = told[np.minimum(place, len(told) - 1)] == keys
         model[found] = probs[np.minimum(place, len(told) - 1)][found]
-        left = 1.0 - np.bincount(row[order], probs, minlength=n)
+        left = 1.0 - np.bincount(row, probs, minlength=n)
         others = classes - np.bincount(row, minlength=n)
         share = np.clip(left, 0.0, None) / np.maximum(others, 1)
         unsaid = ~found & known[pair_items]
         model[unsaid] = share[pair_items[unsaid]]
     model = np.maximum(model, FLOOR)
     total = np.bincount(pair_items[keep], (model * many)[keep], minlength=n)
-    model = model / total[pair_items]
-    return pair_items[keep], pair_labels[keep], model[keep], many[keep], known
+    return pair_items[keep], pair_labels[keep], (model / total[pair_items])[keep], many[keep], known
