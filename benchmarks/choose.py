@@ -185,12 +185,12 @@ def page(result: dict[str, Any]) -> str:
         for arm, one in figures.items():
             if arm == "k-center":
                 lines.append(
-                    f"| k-center greedy | {one['seconds_for_budget'][0]:,} (from {PEER_PICKS} picks) | | {one['value'][0]:.3f} * | {one['near_copies'][0]:.1%} * | | |"
+                    f"| k-center greedy | {one['seconds_for_budget'][0]:,.0f} (from {PEER_PICKS} picks) | | {one['value'][0]:.3f} * | {one['near_copies'][0]:.1%} * | | |"
                 )
                 continue
             span = {key: f"{low:,g}–{high:,g}" if low != high else f"{low:,g}" for key, (_, low, high) in one.items()}
             lines.append(
-                f"| {arm} | {one['seconds'][0]:g} ({span['seconds']}) | {one['peak_mb'][0]:,.0f} | {one['value'][0]:.3f} | "
+                f"| {arm} | {one['seconds'][0]:.2g} ({span['seconds']}) | {one['peak_mb'][0]:,.0f} | {one['value'][0]:.3f} | "
                 f"{one['near_copies'][0]:.1%} | {one['scenes'][0]:,.0f} | {one['group_b'][0]:.2f} |"
             )
         ratio = figures["k-center"]["seconds_for_budget"][0] / figures["ours"]["seconds"][0]
@@ -208,10 +208,13 @@ HEAD = f"""# Choosing a batch: time, memory, near-copies, groups
 Made candidates ({DIMENSIONS} dimensions, {CLASSES} classes): {SHARE_IN_SCENES:.0%} of the pictures are in scenes of {SCENE} near-copies that share their doubt; a tenth is of group b, which
 the model doubts half as much. Mean over seeds {{seeds}}, with the span of the seconds. *Value* is the sum of what the picks are worth, over that of the most doubted;
 *near-copies* is the share of picks with another pick nearer than {COPY}; *group b*: its rate of selection over that of all, 1 is as often as chance.
-Memory is what a call holds at most beside its arguments.
+Memory is what a call holds at most beside its arguments (first seed). Other work shared the two cores, so compare seconds within the table; their span shows it.
 """
 TABLE = "| chosen by | seconds | peak MB | value | near-copies | scenes | group b |\n|---|---|---|---|---|---|---|\n"
-TAIL = f"""\\* k-center on 20,000 of the candidates, 1,000 picks: it looks at places alone, so it takes what is odd, not what is doubted. Its seconds are those of
+TAIL = f"""On `aggre` half as many wrong labels are found as there are: mistakes that a majority of three people make look right to a model that learned from them. What is
+expected of answers is too little there, and the order is hardly touched.
+
+\\* k-center on 20,000 of the candidates, 1,000 picks: it looks at places alone, so it takes what is odd, not what is doubted. Its seconds are those of
 {PEER_PICKS} picks on all candidates, times budget / {PEER_PICKS}, as each pick costs the same.
 
 `OMP_NUM_THREADS=1 .venv/bin/python benchmarks/choose.py --json docs/results/choose.json`; machine {{machine}}, commit {{commit}}.
