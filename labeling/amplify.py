@@ -108,7 +108,7 @@ def fit(vectors: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], classes
 
 def _rooted(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Square roots with their signs: activations are skewed, and heads on their roots do better (docs/results/evidence.md)."""
-    return np.sign(vectors) * np.sqrt(np.abs(vectors))
+    return np.asarray(np.sign(vectors) * np.sqrt(np.abs(vectors)), np.float32)
 
 
 def _decomposed(features: Floats) -> tuple[Floats, Floats, Floats]:

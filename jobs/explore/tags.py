@@ -192,7 +192,7 @@ def _events(
 ) -> list[dict[str, Any]]:
     """The decision on the samples that were tagged, and on those of equal pictures whose label differs."""
     asked = one.samples[0]
-    vote = {"annotator": actor, "answer": one.label or "bad picture", "seconds": None}
+    vote: dict[str, Any] = {"annotator": actor, "answer": one.label or "bad picture", "seconds": None}
     vote |= {"annotation": annotation_id(batch, asked, actor), "seq": seq}
     keys = {row["sample_id"]: row["key"] for row in copies}
     made = []

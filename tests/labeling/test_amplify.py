@@ -1,6 +1,9 @@
 """Amplification: scores that have not seen the answer, and thresholds whose promise holds."""
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,15 +13,19 @@ from secondlook.labeling import amplify
 from secondlook.labeling.amplify import NOBODY, NotYet, Sure
 
 
-def answers(n: int, d: int, classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def answers(n: int, d: int, classes: int = 3, seed: int = 0) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, classes, n)
     centers = rng.normal(size=(classes, d)) * 2
     return (centers[labels] + rng.normal(size=(n, d))).astype(np.float32), labels.astype(np.int64)
 
 
-def rooted(vectors: np.ndarray) -> np.ndarray:
+def rooted(vectors: npt.NDArray[np.float32]) -> Any:
     return np.sign(vectors) * np.sqrt(np.abs(vectors))
+
+
+def evenly(high: float, low: float, n: int) -> npt.NDArray[np.float64]:
+    return np.asarray(np.linspace(high, low, n), np.float64)
 
 
 def test_held_out_scores_are_those_of_refits_without_the_one_answer(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +84,7 @@ def test_a_class_with_few_answers_is_never_sure_and_nobodys_pictures_are_of_no_c
 
 def test_how_many_right_answers_it_takes() -> None:
     assert (amplify.needed(0.01, 0.95), amplify.needed(0.05, 0.95)) == (299, 59)
-    high = np.linspace(0.99, 0.999, 59)
+    high = evenly(0.99, 0.999, 59)
     assert isinstance(amplify.sure(high[:58], np.ones(58, bool), 0.05), NotYet)
     assert amplify.sure(high[:58], np.ones(58, bool), 0.05) == NotYet(58, 0, 59)
     held = amplify.sure(high, np.ones(59, bool), 0.05)
@@ -88,7 +95,7 @@ def test_how_many_right_answers_it_takes() -> None:
 
 
 def test_the_threshold_goes_down_until_a_test_fails() -> None:
-    probability = np.linspace(0.999, 0.5, 400)
+    probability = evenly(0.999, 0.5, 400)
     right = np.arange(400) < 200
     held = amplify.sure(probability, right, 0.05)
     assert isinstance(held, Sure)
