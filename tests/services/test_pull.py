@@ -310,7 +310,10 @@ def test_batches_of_another_server_are_said(asked: Asked) -> None:
     ]
 
 
-def test_a_server_that_is_away_is_said_to_be_and_changes_nothing(asked: Asked, ann: Person) -> None:
+def test_a_server_that_is_away_is_said_to_be_and_changes_nothing(
+    asked: Asked, ann: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", asked.server.admin.token)
     asked.say(ann, next(iter(asked.task)), "cat")
     head = asked.lake.head()
     asked.server.kill()
@@ -318,6 +321,8 @@ def test_a_server_that_is_away_is_said_to_be_and_changes_nothing(asked: Asked, a
         asked.studio._tries = 2
         with pytest.raises(UnavailableError, match="does not answer"):
             asked.pull()
+        with pytest.raises(UnavailableError, match=r"does not answer.*; --offline decides on the answers that are here"):
+            reconcile.before_commit(asked.lake, asked.settings)
     finally:
         asked.server.start()
     assert asked.lake.head() == head
