@@ -83,7 +83,7 @@ def _fast(one: Hasty) -> Finding:
         message += f"; of {one.checked} that can be checked {one.wrong / one.checked:.0%} are wrong, of others' {one.others_wrong:.0%}"
     else:
         message += "; none of them can be checked"
-    evidence = {"timed": one.timed, "fast": one.fast, "seconds": round(one.seconds, 2)}
+    evidence: dict[str, float | None] = {"timed": one.timed, "fast": one.fast, "seconds": round(one.seconds, 2)}
     evidence |= {"usual_seconds": None if math.isnan(one.usual_s) else round(one.usual_s, 2)}
     evidence |= {"checked": one.checked, "wrong": round(one.wrong, 2), "others_wrong": round(one.others_wrong, 4)}
     return Finding("SL602", "annotator", one.annotator, one.annotator, one.share, message, evidence=evidence)

@@ -80,7 +80,7 @@ def evidence(wrong: npt.ArrayLike, usual: npt.ArrayLike, rates: Rates) -> Floats
 def cleared(wrong: npt.ArrayLike, usual: npt.ArrayLike, rates: Rates) -> Floats:
     """Likelihood ratio of unacceptable to acceptable after each answer, (…, T): at beta or below, a person passes."""
     was, known = np.asarray(wrong, bool), np.asarray(usual, np.float64)
-    return np.exp(np.cumsum(np.log(_ratio(was, known, rates.unacceptable, rates)), axis=-1))
+    return np.asarray(np.exp(np.cumsum(np.log(_ratio(was, known, rates.unacceptable, rates)), axis=-1)), np.float64)
 
 
 def _stake(n: int) -> tuple[float, float]:

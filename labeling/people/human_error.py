@@ -129,7 +129,7 @@ def solved(disagreement: float, dependence: Dependence) -> float:
     """The error of one answer at which pairs differ as often as they do; the largest that is meant where none is.
 
     >>> round(solved(0.19, Dependence(0.0, 1.0)), 3), round(solved(0.19, Dependence(0.2, 0.5)), 3)
-    (0.106, 0.125)
+    (0.106, 0.122)
     """
 
     def off(error: float) -> float:

@@ -52,7 +52,7 @@ def worked(seconds: npt.ArrayLike) -> Floats:
     logs = np.log(np.maximum(times, 0.1))
     middle = np.median(logs)
     deviation = max(TO_DEVIATION * float(np.median(np.abs(logs - middle))), SPREAD)
-    return np.minimum(times, np.exp(middle + FAR * deviation))
+    return np.asarray(np.minimum(times, np.exp(middle + FAR * deviation)), np.float64)
 
 
 def seconds_per_answer(

@@ -73,7 +73,9 @@ def _windows(counts: Floats, hours: Floats) -> tuple[Floats, Floats]:
     place = np.minimum(((end - hours / 2) / end[-1] * n).astype(np.int64), n - 1)
     lengths = np.bincount(place, hours, minlength=n)
     worked = lengths > 0
-    return np.bincount(place, counts, minlength=n)[worked], lengths[worked]
+    return np.asarray(np.bincount(place, counts, minlength=n)[worked], np.float64), np.asarray(
+        lengths[worked], np.float64
+    )
 
 
 def _spread(counts: Floats, expected: Floats, freedom: int) -> float:
