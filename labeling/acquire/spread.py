@@ -4,8 +4,9 @@ An answer tells something of the pictures that look alike, so what is chosen tak
 
     gain of j = value of j * product over chosen i of (1 - strength * closeness(i, j))
 
-with closeness 1 - (distance / reach)^2, at least 0: 1 for a copy, 0 from `reach` on. Reach is how far a picture's nearest neighbour is
-in a batch that was drawn at random, so only what is closer than chance counts, and many pictures far away add up to nothing. Gains only fall, so the greedy choice needs no
+with closeness 1 - (distance / reach)^2, at least 0: 1 for a copy, 0 from `reach` on. Reach is how far the
+nearest neighbours are in a batch that was drawn at random, those of one picture in ten that are nearest: only what is closer than
+chance counts, and many pictures far away add up to nothing. Gains only fall, so the greedy choice needs no
 table of all pairs: a gain that was computed earlier is an upper bound (the lazy greedy of Minoux 1978), and bounds are
 refreshed a block at a time, by matrix products.
 """
@@ -24,6 +25,7 @@ BLOCK = 256  # candidates whose gain is refreshed at once
 RECENT = 64  # chosen ones that a row of a block mostly lacks, at most
 PROBE = 2000  # pictures, at most, by which reach is measured
 LEAST_PROBE = 200  # and at least: of a few pictures, chance is too wide a measure
+NEAREST = 0.1  # of the pictures, whose nearest neighbour makes the reach
 COPY = 0.05  # of the usual distance of two pictures: what is nearer shows the same
 SKETCH = 128  # dimensions that distances are kept in
 
@@ -43,7 +45,7 @@ def sketch(vectors: Singles, rng: np.random.Generator, dimensions: int = SKETCH)
 
 
 def reach(vectors: Singles) -> float:
-    """Median distance of a picture to its nearest other, of vectors (n, d) that were drawn at random; 0 for fewer than two.
+    """Distance that one in ten of vectors (n, d) drawn at random has its nearest other within; 0 for fewer than two.
 
     Copies, nearer than a 20th of what is usual between two pictures, are left out: a dataset of copies would have no reach.
 
@@ -57,7 +59,7 @@ def reach(vectors: Singles) -> float:
     squared[squared <= copies**2] = np.inf
     nearest = np.sqrt(squared.min(axis=1))
     known = nearest[np.isfinite(nearest)]
-    return float(np.median(known)) if len(known) else copies
+    return float(np.quantile(known, NEAREST)) if len(known) else copies
 
 
 def _squared(some: Singles, others: Singles) -> Singles:
