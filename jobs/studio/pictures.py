@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import quote
 
-from secondlook.jobs.lake.pictures import images_by_content
+from secondlook.jobs.lake.pictures import present_images
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.studio.client import Studio
 from secondlook.labeling.studio import pictures as shown
@@ -127,23 +127,33 @@ def samples(
     ordered = sorted(rows.items(), key=lambda row: (row[1], row[0]))
     for start in range(0, len(ordered), READ_AT_ONCE):
         part = ordered[start : start + READ_AT_ONCE]
-        found = images_by_content(lake, version, (content for _, content in part))
+        found = _present(lake, version, {content for _, content in part})
         for sample, content in part:
-            eyes = shown.for_eyes(found[content], bounds) if content_id(found[content]) == content else None
-            if eyes is None or isinstance(eyes, Rejected):
-                lost[sample] = "changed where it was kept by reference" if eyes is None else eyes.reason
+            data = found.get(content)
+            if data is None:
+                lost[sample] = "not where it was kept by reference"
+            elif content_id(data) != content:
+                lost[sample] = "changed where it was kept by reference"
             else:
-                yield sample, *eyes
+                eyes = shown.for_eyes(data, bounds)
+                if isinstance(eyes, Rejected):
+                    lost[sample] = eyes.reason
+                else:
+                    yield sample, *eyes
+
+
+def _present(lake: Lake, version: Version, contents: set[str]) -> dict[str, bytes]:
+    return {name: data for some in present_images(lake, version, contents, ask=True) for name, data in some}
 
 
 def references(lake: Lake, version: Version, contents: Iterable[str], bounds: Limits, key: str) -> dict[str, File]:
-    """Small copies of pictures, by content, under names that are a keyed hash; those that can't be read are left out."""
+    """Small copies of pictures, by content, under names that are a keyed hash; those that can't be read or have changed are left out."""
     made: dict[str, File] = {}
     wanted = sorted(set(contents))
     for start in range(0, len(wanted), READ_AT_ONCE):
-        for content, data in images_by_content(lake, version, wanted[start : start + READ_AT_ONCE]).items():
+        for content, data in _present(lake, version, {*wanted[start : start + READ_AT_ONCE]}).items():
             small = shown.reference(data, bounds)
-            if not isinstance(small, Rejected):
+            if content_id(data) == content and not isinstance(small, Rejected):
                 name = hashlib.blake2b(content.encode(), key=key.encode()[:64], digest_size=12).hexdigest()
                 made[content] = f"reference-{name}{small[1]}", small[0]
     return made

@@ -111,7 +111,7 @@ def waiting(
 
 def train(lake: Lake, of: dict[str, str], classes: Sequence[str], sure: float = 0.95) -> None:
     """A model that takes each content for a class (content → class) with this probability."""
-    attempt = lake.attempt("train", {"model": "m"}, base=lake.at())
+    attempt = lake.attempt("train", {"of": of, "sure": sure}, base=lake.at())
     facts = {"model": "m", "kind": "generalist", "backbone": "small", "path": "", "settings": "{}", "metrics": "{}"}
     attempt.append("models", rows("models", [facts | {"classes": list(classes), "embedder": "m"}]))
     best = {content: [classes.index(name), (classes.index(name) + 1) % len(classes)] for content, name in of.items()}
