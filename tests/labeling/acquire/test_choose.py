@@ -46,7 +46,7 @@ def test_without_spread_and_chance_the_best_are_taken() -> None:
 
 def test_equal_values_come_in_random_order_and_only_by_the_seed() -> None:
     def batch(seed: int) -> list[int]:
-        return choose(np.ones(500), np.ones(500), Limit(20), PLAIN, rng(seed)).best.tolist()
+        return [int(row) for row in choose(np.ones(500), np.ones(500), Limit(20), PLAIN, rng(seed)).best]
 
     assert batch(1) == batch(1) != batch(2)
 
