@@ -3,8 +3,10 @@
 UNIQUE (job, inputs) makes a job exactly once in effect; the primary key makes two commits at once take turns.
 """
 
+import contextlib
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,6 +29,13 @@ VERSIONS = sa.Table(
     sa.Column("summary", sa.Text, nullable=False),
     sa.Column("run", sa.Text, nullable=False),
     sa.UniqueConstraint("lake", "job", "inputs"),
+)
+# Drawn once for a lake, for names that nobody can guess who does not read the lake.
+SECRETS = sa.Table(
+    "secondlook_secrets",
+    _metadata,
+    sa.Column("lake", sa.String(512), primary_key=True),
+    sa.Column("secret", sa.String(64), nullable=False),
 )
 
 
@@ -59,6 +68,18 @@ class Versions:
     def __init__(self, engine: sa.Engine, lake: str) -> None:
         self.engine, self.lake = engine, lake
         _metadata.create_all(engine)
+
+    def secret(self) -> bytes:
+        """32 random bytes that are this lake's own and stay the same: a key for names that others must not guess."""
+        query = sa.select(SECRETS.c.secret).where(SECRETS.c.lake == self.lake)
+        with self.engine.connect() as connection:
+            known = connection.execute(query).scalar()
+        if known is None:
+            with contextlib.suppress(sa.exc.IntegrityError), self.engine.begin() as connection:  # another was faster
+                connection.execute(SECRETS.insert().values(lake=self.lake, secret=secrets.token_hex(32)))
+            with self.engine.connect() as connection:
+                known = connection.execute(query).scalar_one()
+        return bytes.fromhex(known)
 
     def all(self) -> list[Version]:
         """All versions that are kept, oldest first."""
