@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake.classes import read as read_classes
@@ -34,19 +35,23 @@ class Given:
         return self.label if self.label is not None else self.answer
 
 
-def given(lake: Lake, version: Version) -> list[Given]:
+def given(lake: Lake, version: Version, contents: pa.Array | None = None) -> list[Given]:
     """All answers that were not deleted, those to reverted batches too, in the order in which they were given.
 
-    Classes are called as today; answers that name one that is gone are left out.
+    Classes are called as today; answers that name one that is gone are left out. `contents`: only those for these pictures.
     """
     rows = lake.latest("annotations", version)
     rows = rows.filter(pc.not_equal(rows["state"], "deleted"))
+    samples = lake.latest("samples", version, ["sample_id", "content_id"])
+    if contents is not None:
+        samples = samples.filter(pc.is_in(samples["content_id"], value_set=contents))
+        rows = rows.filter(pc.is_in(rows["sample_id"], value_set=samples["sample_id"].combine_chunks()))
     label = read_classes(lake, version).read(rows["label"], rows["seq"], reveal=True)
     rows = rows.set_column(rows.column_names.index("label"), "label", label)
     asked = lake.latest("batches", version, ["batch", "sample_id", "strategy"])
+    asked = asked.filter(pc.is_in(asked["sample_id"], value_set=pc.unique(rows["sample_id"])))
     tasks = zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True)
     strategy = dict(zip(tasks, asked["strategy"].to_pylist(), strict=True))
-    samples = lake.latest("samples", version, ["sample_id", "content_id"])
     samples = samples.filter(pc.is_in(samples["sample_id"], value_set=pc.unique(rows["sample_id"])))
     content = dict(zip(samples["sample_id"].to_pylist(), samples["content_id"].to_pylist(), strict=True))
     found = [

@@ -33,12 +33,6 @@ def rates(settings: Settings) -> Rates:
     return Rates(chosen.gold_acceptable, chosen.gold_unacceptable, chosen.gold_alpha, chosen.gold_beta)
 
 
-def verdicts(lake: Lake, version: Version, settings: Settings) -> dict[str, Verdict]:
-    """What gold says of each person who answered a gold question, by name. Who was resumed begins afresh."""
-    answered = gold_answers(lake, version, given(lake, version))
-    return judged(answered, resumed(lake, version), paused(lake, version), rates(settings))
-
-
 def resumed(lake: Lake, version: Version) -> dict[str, int]:
     """The commit of each person's newest resumption."""
     rows = lake.read("annotators", version, ["seq", "annotator", "event"])
@@ -69,10 +63,13 @@ def pause_failing(lake: Lake, settings: Settings, now: datetime | None = None) -
     Those who are paused set no standard for the others, so it is tried again until nobody more fails.
     """
     version = lake.at()
-    if not gold_rows(lake, version).num_rows:
+    golden = gold_rows(lake, version)
+    if not golden.num_rows:
         return []
-    silent = before = paused(lake, version)
-    answered, asked = gold_answers(lake, version, given(lake, version)), rates(settings)
+    samples = lake.latest("samples", version, ["sample_id", "content_id"])
+    mine = pc.is_in(samples["sample_id"], value_set=golden["sample_id"].combine_chunks())
+    answered = gold_answers(lake, version, given(lake, version, pc.unique(samples["content_id"].filter(mine))))
+    silent, asked = paused(lake, version), rates(settings)
     back = resumed(lake, version)
     found: dict[str, Verdict] = {}
     while failing := _failing(judged(answered, back, silent, asked), silent):
@@ -84,7 +81,7 @@ def pause_failing(lake: Lake, settings: Settings, now: datetime | None = None) -
         attempt = lake.attempt(JOB, {"gold": sorted(found), "tables": tables}, base=version)
         when = now or datetime.now(UTC)
         attempt.append("annotators", rows_of("annotators", [event | {"time": when} for event in events]))
-        attempt.commit({"paused": sorted(found), "resumed": [], "already": len(before)})
+        attempt.commit({"paused": sorted(found), "resumed": []})
     return [{name: event[name] for name in ("annotator", "reason", "evidence")} for event in events]
 
 

@@ -24,14 +24,16 @@ from secondlook.pipeline.core.statistics import share
 from secondlook.pipeline.report.formats import printable
 
 
-def run_roster(lake: Lake, settings: Settings, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
+def run_roster(
+    lake: Lake, settings: Settings, *, as_of: str | int | None = None, answered: list[Given] | None = None
+) -> list[dict[str, Any]]:
     """The people who answered, by name: annotator, answers, seconds (mean, None where unknown), gold, agreement, paused, why.
 
     `gold`: asked, right and `share` with `interval` of what said something of the class, and the test's `state`. `agreement`: with
-    other people's answers for the same pictures: share and interval, and n pictures.
+    other people's answers for the same pictures: share and interval, and n pictures. `answered`: all answers, where they were read before.
     """
     version = lake.at(as_of)
-    answered = given(lake, version)
+    answered = given(lake, version) if answered is None else answered
     golden, silent = gold_answers(lake, version, answered), paused(lake, version)
     found = judged(golden, resumed(lake, version), silent, rates(settings))
     newest = {row["annotator"]: row for row in lake.latest("annotators", version).to_pylist()}

@@ -85,7 +85,7 @@ def everything(lake: Lake, settings: Settings, *, as_of: str | int | None = None
         "batches": run_status(lake, as_of=as_of),
         "audit": progress(lake, version, audited, population_of(lake, audited)) if audited else None,
         "verified": verified_by_split(lake, version),
-        "annotators": run_roster(lake, settings, as_of=as_of),
+        "annotators": run_roster(lake, settings, as_of=as_of, answered=answered),
         "seconds": {"mean": round(pace.overall, 2), "answers": pace.answers}
         | {"interval": [round(pace.interval.low, 2), round(pace.interval.high, 2)]}
         | {"by_strategy": {name: round(value, 2) for name, value in sorted(pace.by_kind.items())}},
