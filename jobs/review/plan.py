@@ -91,14 +91,14 @@ def plan(
     rows = np.flatnonzero((worth > 0) | (open_to & them.fresh))
     groups = _groups(lake, version, them, rows, review)
     look = _vectors(lake, version, them, rows, seed)
-    rng = generator(seed, "review", "choose")
+    rng = generator(seed, "review", "choose", str(version.id))  # another version, another draw
     found = choose(
         worth[rows], seconds[rows], limit, rules, rng, drawable=them.fresh[rows], groups=groups, vectors=look
     )
     chosen = [(int(row), KINDS_OF[kinds[row]]) for row in rows[found.best]]
     chosen += [(int(row), RANDOM) for row in rows[found.random]]
     questions = tasks.questions(chosen, asked_gold)
-    order = arrange([one.group for one in questions], generator(seed, "review", "arrange"))
+    order = arrange([one.group for one in questions], generator(seed, "review", "arrange", str(version.id)))
     told = balance.rates(groups, found.plain, found.best) if groups is not None and len(found.best) else {}
     return Plan(
         [questions[n] for n in order],
@@ -244,6 +244,14 @@ def _vectors(lake: Lake, version: Version, them: Pool, rows: Codes, seed: int) -
     return lambda some: alike.vectors(lake, version, name, them.content_id.take(pa.array(rows[some])), seed=seed)
 
 
+def heard_first(beliefs: Beliefs, rows: Codes, named: Codes) -> Beliefs:
+    """Beliefs in which what people named of a picture comes before what label and model say: the next person settles it between these."""
+    probs, held = beliefs.probs.copy(), beliefs.held.copy()
+    np.add.at(probs, rows, np.where(beliefs.classes[rows] == named[:, None], 1.0, 0.0).astype(np.float32))
+    held[rows] = -1
+    return beliefs._replace(probs=probs, held=held)
+
+
 class _Tasks:
     """What a task shows first and how long it takes, for all pictures of a pool."""
 
@@ -253,7 +261,7 @@ class _Tasks:
         self._few = 0 < options < k and them.embedder is not None
         if self._few:
             self._cluster = clusters(confusions(them.top, them.probs, k), max(options // 2, 1))
-            self._pair = shown(beliefs, self._cluster)
+            self._pair = shown(heard_first(beliefs, *them.answers.votes), self._cluster)
             self._size = np.bincount(self._cluster)
 
     def seconds(self, kinds: npt.NDArray[np.int8]) -> Reals:

@@ -267,6 +267,16 @@ def test_options_hold_the_given_label_the_guess_and_of_gold_the_answer(lake: Lak
     assert len(runs) == len(set(runs)), "like beside like"
 
 
+def test_who_is_asked_again_may_choose_between_what_the_others_named(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    pictures, probs = doubted(18)
+    ids = fill(pictures)
+    train(lake, probs, WIDE)
+    pull(lake, tmp_path, "ann,000.png,hen,1", "bob,000.png,eel,1")  # it bears ant, and the model says bat
+    [task] = tasks(lake, batches.run_push(lake, only(options=4), again=True)["batch"])
+    assert task["sample_id"] == ids["000.png"]
+    assert {"hen", "eel"} <= {*task["options"]}
+
+
 def test_few_classes_are_all_shown_and_an_audit_shows_all(lake: Lake, fill: Fill) -> None:
     pictures, probs = doubted(20, CLASSES)
     fill(pictures)
