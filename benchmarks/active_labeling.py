@@ -24,6 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from active_arms import Known, Ours, Said
 from active_model import Model, Prepared, features, labels, prepare
+from threadpoolctl import threadpool_limits
 
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.core.seeds import generator
@@ -43,7 +44,7 @@ ROUNDS = (
     50_000,
     100_000,
 )  # and when the model is fitted again
-LANDMARKS, FEW_LANDMARKS = 6_000, 2_000  # of the kernel machine
+LANDMARKS, FEW_LANDMARKS = 5_000, 2_000  # of the kernel machine
 FEW = 1_000  # labels at the start
 Choice = Callable[[Known, Said, int], Array]
 
@@ -55,7 +56,7 @@ class Plan:
     title: str
     judge: arms.Arm
     take: Choice = arms.first
-    seeds: int = 2
+    seeds: int = 1
     most: int = 100_000
     refit: bool = True
 
@@ -64,24 +65,24 @@ OURS = Plan("secondlook", Ours(), arms.batch, seeds=5)
 GIVEN = {
     "random": Plan("random order, replaced", arms.at_random, seeds=5),
     "cleanlab": Plan("cleanlab's order, replaced", arms.cleanlab_order, seeds=5),
-    "activelab": Plan("ActiveLab + CROWDLAB", arms.activelab, seeds=5),
+    "activelab": Plan("ActiveLab + CROWDLAB", arms.activelab, seeds=2),
     "ours": OURS,
     "ours at random": Plan("our consensus, random order", Ours(random=True)),
     "no consensus": Plan("majority instead of consensus", Ours(consensus=False, worth=False), arms.batch),
-    "no model": Plan("without the model's voice", Ours(voice=False), arms.batch, most=20_000),
-    "no difficulty": Plan("all pictures equally hard", Ours(held={"spread": 0.0}), arms.batch, most=20_000),
-    "no worth": Plan("least sure first", Ours(worth=False), arms.batch, most=20_000),
-    "no spread": Plan("not spread out", Ours(), partial(arms.batch, spread=0.0), most=20_000),
-    "no random share": Plan("no random share", Ours(), partial(arms.batch, random_share=0.0), most=20_000),
-    "no refit": Plan("the model stays as it was", Ours(), arms.batch, most=20_000, refit=False),
+    "no model": Plan("without the model's voice", Ours(voice=False), arms.batch, most=10_000),
+    "no difficulty": Plan("all pictures equally hard", Ours(held={"spread": 0.0}), arms.batch, most=10_000),
+    "no worth": Plan("least sure first", Ours(worth=False), arms.batch, most=10_000),
+    "no spread": Plan("not spread out", Ours(), partial(arms.batch, spread=0.0), most=10_000),
+    "no random share": Plan("no random share", Ours(), partial(arms.batch, random_share=0.0), most=10_000),
+    "no refit": Plan("the model stays as it was", Ours(), arms.batch, most=10_000, refit=False),
 }
 FEW_LABELS = {
-    "random": Plan("random order, replaced", arms.at_random, seeds=3),
-    "margin": Plan("smallest margin, replaced", arms.margin_order, seeds=3),
-    "activelab": Plan("ActiveLab + CROWDLAB", arms.activelab, seeds=3),
-    "ours": Plan("secondlook", Ours(), arms.batch, seeds=3),
-    "no spread": Plan("not spread out", Ours(), partial(arms.batch, spread=0.0), most=20_000),
-    "no worth": Plan("least sure first", Ours(worth=False), arms.batch, most=20_000),
+    "random": Plan("random order, replaced", arms.at_random, seeds=2),
+    "margin": Plan("smallest margin, replaced", arms.margin_order, seeds=2),
+    "activelab": Plan("ActiveLab + CROWDLAB", arms.activelab),
+    "ours": Plan("secondlook", Ours(), arms.batch, seeds=2),
+    "no spread": Plan("not spread out", Ours(), partial(arms.batch, spread=0.0), most=10_000),
+    "no worth": Plan("least sure first", Ours(worth=False), arms.batch, most=10_000),
 }
 STARTS = {"given": GIVEN, "few": FEW_LABELS}
 
@@ -185,24 +186,35 @@ def main() -> None:
         for name, plan in plans.items()
         if n < min(plan.seeds, options.seeds or 5) and (not options.only or f"{start}/{name}" in options.only)
     ]
-    with multiprocessing.get_context("fork").Pool(options.processes) as pool:
-        found = pool.map(run, jobs, chunksize=1)
-    report = {
+    found: list[dict[str, Any]] = []
+    with multiprocessing.get_context("fork").Pool(options.processes, partial(threadpool_limits, 1)) as pool:
+        for one in pool.imap_unordered(run, jobs):  # what is done is written: a run that is cut short has its figures
+            found.append(one)
+            if options.json:
+                _write(_report(found, began), options.json)
+    print(active_page.page(_report(found, began)))
+
+
+def _report(found: list[dict[str, Any]], began: float) -> dict[str, Any]:
+    titles = {start: {name: plan.title for name, plan in plans.items()} for start, plans in STARTS.items()}
+    places = [(start, name) for start, plans in STARTS.items() for name in plans]
+    ordered = sorted(found, key=lambda one: (places.index((one["start"], one["arm"])), one["seed"]))
+    return {
         "claim": "active_labeling",
         "n": len(WORLDS[0].clean),
         "seeds": sorted({one["seed"] for one in found}),
         "seconds": round(time.perf_counter() - began),
-        "figures": active_page.summary(
-            found, {s: {n: p.title for n, p in plans.items()} for s, plans in STARTS.items()}
-        ),
+        "figures": active_page.summary(ordered, titles),
         "machine": provenance.machine(),
         "commit": provenance.commit(),
     }
-    print(active_page.page(report))
-    if options.json:
-        options.json.write_text(json.dumps(report, indent=1) + "\n")
-        options.json.with_suffix(".md").write_text(active_page.page(report))
-        active_page.plot(report, options.json.with_suffix(".svg"))
+
+
+def _write(report: dict[str, Any], file: Path) -> None:
+    file.write_text(json.dumps(report, indent=1) + "\n")
+    file.with_suffix(".md").write_text(active_page.page(report))
+    if any("ours" in arms_ for arms_ in report["figures"].values()):
+        active_page.plot(report, file.with_suffix(".svg"))
 
 
 if __name__ == "__main__":
