@@ -111,8 +111,9 @@ def _pairs(
     """Item, class, model's probability and number of classes of each pair; and which items the model knows."""
     wide = classes + 1
     keys = items * wide + labels
-    told, probs = np.zeros(0, np.int64), np.zeros(0)
-    row = told
+    told: Ints = np.zeros(0, np.int64)
+    row: Ints = told
+    probs: Floats = np.zeros(0)
     known = np.zeros(n, np.bool_)
     if voice is not None:
         row, column = np.nonzero(voice.classes >= 0)

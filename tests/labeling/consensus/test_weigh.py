@@ -45,7 +45,7 @@ def guesses(seed: int, truth: Ints, k: int, strength: float = 2.0) -> Floats:
     score = rng.normal(0.0, np.sqrt(strength), (len(truth), k))
     score[np.arange(len(truth)), truth] += strength
     odds = np.exp(score)
-    return odds / odds.sum(axis=1, keepdims=True)
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True), np.float64)
 
 
 # By hand
@@ -138,7 +138,7 @@ def test_beliefs_are_those_of_the_definition(k: int, with_model: bool) -> None:
         if probs is not None:
             probs = np.maximum(probs, FLOOR) / np.maximum(probs, FLOOR).sum(axis=1, keepdims=True)
         layout = lay_out(*votes(rows), k, 6, None if probs is None else Voice.dense(probs, k))
-        effects = {"by_class": rng.normal(0, 0.5, k + 1), "by_person": rng.normal(0, 0.5, 4)}
+        effects: dict[str, Any] = {"by_class": rng.normal(0, 0.5, k + 1), "by_person": rng.normal(0, 0.5, 4)}
         if probs is None:
             effects["by_class"][:] = 0.3  # of a class that nobody named there is only the mean
         p = replace(start(layout, 4), **effects, tilt=rng.normal(0, 0.3, k + 1), sharpness=1.4, copied=0.3)
