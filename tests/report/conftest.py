@@ -93,6 +93,11 @@ def everything() -> f.Facts:
             changed=5,
             left=(0.0755, 0.0968),
         ),
+        human=f.HumanFacts(
+            (f.PersonFacts("by supplied gold", 0.061, Interval(0.044, 0.084), 600, 60),),
+            {(0.8, 2.5): f.Estimated(0.11, 300, Interval(0.08, 0.15))},
+            share(9, 120),
+        ),
         model=f.ModelFacts(
             name=EVIL,
             backbone=BREAKOUT,
@@ -104,6 +109,7 @@ def everything() -> f.Facts:
             ece_after=0.0123,
             chance=0.02,
             by_split={EVIL: share(9, 10), "": share(850, 900)},
+            verified={EVIL: share(40, 44), "": share(7, 7)},
             rescored=(f.Rescored(EVIL, share(9, 10), share(8, 9), share(1, 1)),),
             metrics={"note": EVIL},
             settings={EVIL: BREAKOUT},

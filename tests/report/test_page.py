@@ -220,3 +220,14 @@ def test_long_names_are_cut_and_keep_their_end() -> None:
     cut = clean("a" * 300 + "/picture.png", 48)
     assert len(cut) == 48
     assert cut.endswith("/picture.png")
+
+
+def test_what_a_person_would_score_stands_beside_the_model(hostile: Callable[..., f.Facts]) -> None:
+    facts = hostile()
+    told = " ".join(Page(render(facts)).texts)
+    assert "one person’s answer is wrong, by supplied gold 6.1 %" in " ".join(told.split())
+    assert "0.8 to 2.5" in told
+    assert "Right on pictures whose label three people, or an expert, agreed on" in told
+    without = " ".join(Page(render(hostile(human=None))).texts)
+    assert "And a person" not in without
+    assert "And a person" in " ".join(Page(render(hostile(model=None))).texts), "people may come before any model"
