@@ -132,7 +132,7 @@ def crowds() -> dict[str, Any]:
         usual = {"ours": np.array(told).reshape(CROWD, QUESTIONS), "flat": np.full(wrong.shape, RATES.acceptable)}
         n_good += int((kind == 0).sum())
         for name, expected in usual.items():
-            paused = (evidence(wrong, expected, RATES) >= 1 / RATES.alpha).any(axis=1)
+            paused = np.asarray((evidence(wrong, expected, RATES) >= 1 / RATES.alpha).any(axis=1))
             for each in range(3):
                 counts[name][each] += int(paused[kind == each].sum())
     sizes = (n_good, 4 * CROWDS, 4 * CROWDS)
@@ -240,7 +240,7 @@ Questions until paused (10 %, median, 90 %), where most are:
 {took}
 
 Looking after every question with a line fixed for one look wrongs acceptable people often. The single look keeps its word and is late on guessers, and who is found
-out later is never looked at. Wald's test is faster where it applies and blind after it ends:
+out later is never looked at. Wald's test is about as fast as ours, and blind after it ends:
 
 ## Somebody good turns bad
 
@@ -259,6 +259,7 @@ more; guessers on 90 % of all. Percent paused:
 |---|---|---|---|
 {kinds}
 
+Going by how hard a question is spares good people, and costs: sloppy ones need more questions, since on hard gold they are hard to tell from others.
 The promise is about who errs up to the acceptable rate on every question. That others err as often on a question is estimated from their
 answers, so for people like everybody else it holds as far as this estimate does.
 
