@@ -24,7 +24,7 @@ import numpy as np
 import numpy.typing as npt
 from active_arms import Known, Ours, Said
 from active_model import Model, Prepared, features, labels, prepare
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from secondlook.jobs.machine import provenance
 from secondlook.pipeline.core.seeds import generator
