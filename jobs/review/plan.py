@@ -28,6 +28,7 @@ from secondlook.pipeline.core.seeds import generator
 
 DOUBTED, UNLABELED, AGAIN, RANDOM, GOLD = "doubted", "unlabeled", "again", "random", "gold"
 NAMED = 0.02  # wrong labels that a first label is worth beside what it corrects: a picture without one can't be used
+LEAST = 0.002  # wrong labels fewer by an answer that is worth asking for: one in 500
 OPEN = 0.1  # wrong labels fewer, at least, where people contradict each other and no decision came of it
 VAGUE = 0.5  # what an answer that names no class leaves of the worth of the next one
 COMMITTEE = 3  # models, the newest, whose disagreement counts
@@ -127,6 +128,7 @@ def _gain(them: Pool, k: int) -> Reals:
     before = before._replace(held=np.where(answered, -1, before.held).astype(np.int32))
     gain = one_more_answer(before, *them.answers.votes, k) + np.where((them.label < 0) & ~answered, NAMED, 0.0)
     gain = np.where(them.split & them.undecided, np.maximum(gain, OPEN), gain)
+    gain = np.where(gain >= LEAST, gain, 0.0)
     return np.where(them.waived & ~answered, 0.0, gain * them.copies * VAGUE**them.answers.vague)
 
 
