@@ -124,3 +124,11 @@ def test_many_classes_are_worth_no_more_than_they_are_and_nearly_as_much() -> No
     found = gain(joint, said)
     assert (found <= exact + 1e-9).all()
     assert found.sum() > 0.8 * exact.sum()
+
+
+def test_an_answer_that_names_none_of_the_probable_classes_is_no_loss() -> None:
+    """Of 40 classes two are possible; an answer of one of the 30 that are not weighed leaves the best class the best."""
+    joint = np.zeros((1, 4 * MOST, 1))
+    joint[0, [3, 30], 0] = 0.7, 0.3
+    said = channel([0.85], classes=4 * MOST)
+    assert gain(joint, said) == pytest.approx([_enumerated(joint[0], said, 1)], abs=1e-9)
