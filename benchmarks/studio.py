@@ -18,9 +18,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from secondlook.jobs.lake.records import rows
 from secondlook.jobs.machine import provenance
 from secondlook.jobs.studio import changes, pull
 from secondlook.labeling.studio import tasks
+from secondlook.labeling.studio.tasks import Option
+from secondlook.labeling.tickets import tickets
 from tests.services.asking import CLASSES, Asked, ask, said
 from tests.services.label_studio import LabelStudio
 
@@ -28,29 +31,22 @@ ANSWERED, CHANGED, ROUNDS, SEED = 5_000, 50, 5, 7
 
 
 def answered(server: LabelStudio, folder: Path, n: int) -> Asked:
-    """A batch of n tasks, all answered: by an import, as people take 0.2 s each through the API."""
+    """A batch of n tasks, all but one answered: by an import, as people take 0.2 s each through the API."""
     asked = ask(server, folder / "lake", 1)
-    lake_tasks = [asked.studio.get(f"/api/tasks/{number}/")["data"] for number in asked.task.values()]
-    extra = [lake_tasks[0] | {"sample_id": f"{i:032x}"} for i in range(n - 1)]
-    for start in range(0, len(extra), 500):
-        some = [
-            {"data": one, "annotations": [said(CLASSES[n % 3])]} for n, one in enumerate(extra[start : start + 500])
-        ]
-        asked.studio.post(f"/api/projects/{asked.project}/import", json=some)
-    return asked
-
-
-def known(asked: Asked) -> None:
-    """Tell the lake of the tasks that were added to the project."""
-    from secondlook.jobs.lake.records import rows
-
+    secret, samples = asked.lake.versions.secret(), [f"{i:032x}" for i in range(n - 1)]
+    options = [Option(tasks.code(name), name) for name in CLASSES]
+    named = tickets(secret, asked.batch, samples)
+    made = [tasks.task(secret, asked.batch, named[one], "/static/0.png", options) for one in samples]
+    made = [one | {"annotations": [said(CLASSES[i % 3])]} for i, one in enumerate(made)]
+    for start in range(0, len(made), 500):
+        asked.studio.post(f"/api/projects/{asked.project}/import", json=made[start : start + 500])
     attempt = asked.lake.attempt("review push", {"more": True})
-    listed = asked.studio.get("/api/tasks", project=asked.project, page_size=10_000, include="id,data")["tasks"]
-    asked.task.update({task["data"]["sample_id"]: task["id"] for task in listed})
     same = {"batch": asked.batch, "strategy": "SL101", "choices": list(CLASSES)}
-    new = [same | {"sample_id": sample, "position": n} for n, sample in enumerate(asked.task) if n]
-    attempt.append("batches", rows("batches", new))
+    attempt.append(
+        "batches", rows("batches", [same | {"sample_id": one, "position": i} for i, one in enumerate(samples, 1)])
+    )
     attempt.commit({})
+    return asked
 
 
 def by_export(asked: Asked) -> int:
@@ -111,7 +107,6 @@ def main() -> None:
         server = LabelStudio(Path(folder) / "label-studio")
         try:
             asked = answered(server, Path(folder), arguments.answered)
-            known(asked)
             start = time.perf_counter()
             first = pull.run(asked.lake, asked.settings, asked.studio, full=True)
             first_s = time.perf_counter() - start

@@ -1,6 +1,6 @@
 """A small batch in a real Label Studio, made without `send`, and people who answer it: what tests of the pull share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ import httpx
 
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.lake.versions import SECRETS
 from secondlook.jobs.studio import pull
 from secondlook.jobs.studio.client import Studio, connect
 from secondlook.jobs.studio.plan import mark_of
@@ -17,6 +18,7 @@ from secondlook.jobs.studio.token import Token
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.config import screen
 from secondlook.labeling.studio.tasks import Option
+from secondlook.labeling.tickets import tickets
 from secondlook.pipeline.core.config import LabelStudioSettings, Settings
 from tests.jobs.conftest import filler
 
@@ -101,12 +103,22 @@ def ask(
     described = {"title": "batch-2", "description": mark_of(lake, queue(samples, classes))}
     made = server.admin.post("/api/projects/", described | {"label_config": screen(options)})
     project = int(made.raise_for_status().json()["id"])
-    data = [tasks.task("batch-2", sample, f"/static/{n}.png", options) for n, sample in enumerate(samples)]
+    secret = lake.versions.secret()
+    named = tickets(secret, "batch-2", samples)
+    data = [
+        tasks.task(secret, "batch-2", named[sample], f"/static/{n}.png", options) for n, sample in enumerate(samples)
+    ]
     server.admin.post(f"/api/projects/{project}/import", data).raise_for_status()
     listed = server.admin.session.get("/api/tasks", params={"project": project, "page_size": 1000}).json()["tasks"]
     record(lake, queue(samples, classes), in_tool(settings, project, n))
-    numbers = {t["data"]["sample_id"]: t["id"] for t in listed}
+    numbers = by_sample(lake, "batch-2", samples, listed)
     return Asked(server, lake, settings, studio, "batch-2", project, numbers)
+
+
+def by_sample(lake: Lake, batch: str, samples: Iterable[str], listed: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """The tool's task of each sample, given the tool's list."""
+    samples_of = {ticket: sample for sample, ticket in tickets(lake.versions.secret(), batch, samples).items()}
+    return {samples_of[one["data"]["ticket"]]: one["id"] for one in listed}
 
 
 def queue(samples: Sequence[str], classes: Sequence[str] = CLASSES) -> list[dict[str, Any]]:
@@ -123,9 +135,11 @@ def record(lake: Lake, asked: Sequence[Mapping[str, Any]], project: Mapping[str,
     attempt.commit({})
 
 
-def queued(at: Path, n: int, project: Mapping[str, Any]) -> Lake:
-    """Another lake of the same pictures, with the same batch in the same project."""
+def queued(at: Path, n: int, project: Mapping[str, Any], like: Lake) -> Lake:
+    """Another lake of the same pictures, with the same batch in the same project, and the secret of `like`: so it knows its tasks."""
     lake, samples = filled(at, n)
+    with lake.catalog.engine.begin() as connection:
+        connection.execute(SECRETS.insert().values(lake=lake.url, secret=like.versions.secret().hex()))
     record(lake, queue(samples), project)
     return lake
 

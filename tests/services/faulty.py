@@ -112,7 +112,7 @@ class Puller:
         kill_after_s: float | None = None,
         tries: int = 12,
         times: int = 1,
-        overlap_s: float = 120.0,
+        overlap_s: float,
     ) -> int:
         """Pull, and die at a step (`point`), after some seconds, or not at all."""
         order = {"lake": lake, "url": url, "token": token, "full": full, "point": point, "kill_after_s": kill_after_s}
