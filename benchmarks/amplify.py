@@ -183,7 +183,7 @@ are allowed. Tests of one trial are not independent, so the interval is a little
 main directions) whose own probability is believed, once or in scikit-learn's SelfTrainingClassifier (first 3 seeds, 1,000 answers); neither promises anything, so there it is the share of trials whose labels are worse than 1 - threshold.
 
 {chr(10).join(parts)}
-**What it says.** The promise holds: of {all_tests:,} tests of all settings (also 0.15 and those that are not shown here), {labeled:,} labeled something and {broken:,} of these broke their bound. It costs: a proof of 1 % takes 299 right answers among the sure ones alone, so with 1,000 answers nothing is labeled at 1 %, by any arm
+**What it says.** The promise holds: of {all_tests:,} tests of all settings (also 0.15 and those that are not shown here), {labeled:,} labeled something and {broken:,} of these ({broken / labeled:.1%}) broke their bound. Single settings scatter around that, as the labels that are given are a sample, too: see those with few trials. It costs: a proof of 1 % takes 299 right answers among the sure ones alone, so with 1,000 answers nothing is labeled at 1 %, by any arm
 of ours, and at 10,000 little, by classes. `--together` is the way to label many pictures with few answers, and says nothing of a single class. Plain thresholds label more, and where people answer
 like the truth they are about as good as they say here, by luck of this data: nothing in them would tell if not; self-training is
 worse than it says at 0.01 to 0.05. Where people err (`random1`), a threshold of 0.99 is off by a factor of eight, since it can't know what people disagree on.
