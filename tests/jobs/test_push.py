@@ -16,6 +16,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.report.facts import gather
 from secondlook.jobs.review import answers_file, batches, commit, pool
 from secondlook.jobs.review.push import refuse_nonsense
+from secondlook.labeling.tickets import ticket
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import SecondlookError, UserError
 from secondlook.pipeline.core.identity import content_id
@@ -398,19 +399,20 @@ def test_the_queue_tells_neither_the_given_label_nor_the_guess(lake: Lake, fill:
     summary = batches.run_push(lake, only(), to=file, pictures=folder, budget=5)
     found = list(csv.DictReader(file.read_text(encoding="utf-8").splitlines()))
     assert list(found[0]) == ["annotator", "key", "label", "seconds", "picture", "choices"]
-    assert {row["key"] for row in found} == set(ids.values())
+    named = {key: ticket(lake.versions.secret(), summary["batch"], sample) for key, sample in ids.items()}
+    assert {row["key"] for row in found} == set(named.values())
     for row in found:
         row_text = "".join(value for name, value in row.items() if name != "choices")
         assert not any(word in row_text for word in ("cat/", "dog/", "1.png", "2.jpg"))
         assert json.loads(row["choices"]) == ["cat", "dog"]
         assert row["annotator"] == row["label"] == ""
     by_key = {row["key"]: Path(row["picture"]) for row in found}
-    assert by_key[ids["train/cat/1.png"]].read_bytes() == b"\x89PNG one"
-    assert by_key[ids["train/dog/2.jpg"]].suffix == ".jpg"
+    assert by_key[named["train/cat/1.png"]].read_bytes() == b"\x89PNG one"
+    assert by_key[named["train/dog/2.jpg"]].suffix == ".jpg"
     again = tmp_path / "again.csv"
     batches.run_again(lake, summary["batch"], to=again, show_guess=True)
     shown = {row["key"]: row for row in csv.DictReader(again.read_text(encoding="utf-8").splitlines())}[
-        ids["train/cat/1.png"]
+        named["train/cat/1.png"]
     ]
     assert (shown["given"], shown["guess"], shown["p_guess"]) == ("cat", "dog", "0.7000")
     assert shown["original_key"] == "train/cat/1.png"
@@ -451,9 +453,8 @@ def test_a_filled_queue_is_an_answers_file(lake: Lake, fill: Fill, tmp_path: Pat
     ids = fill([("train/cat/1.png", None, b"1"), ("train/dog/2.jpg", None, b"2")], classes=["cat", "dog"])
     file = tmp_path / "queue.csv"
     batch = batches.run_push(lake, only(), to=file)["batch"]
-    text = file.read_text(encoding="utf-8").replace(
-        f",{ids['train/cat/1.png']},,", f"ann,{ids['train/cat/1.png']},dog,2"
-    )
+    key = ticket(lake.versions.secret(), batch, ids["train/cat/1.png"])
+    text = file.read_text(encoding="utf-8").replace(f",{key},,", f"ann,{key},dog,2")
     file.write_text(text, encoding="utf-8")
     summary = answers_file.run_pull(lake, Settings(), file)
     assert (summary["added"], summary["batches"]) == (1, [batch])
