@@ -1,6 +1,7 @@
 """`secondlook revert`: decisions are taken back, by batch, by the person whose answers they rest on, or by time."""
 
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -24,7 +25,8 @@ def run_revert(lake: Lake, batch: str, *, actor: str = "revert", now: datetime |
     """Take a batch's decisions back where they are still the current ones.
 
     Returns batch (of this revert, which can itself be reverted), reverts, reverted, unchanged (the batch had only
-    confirmed the label), kept, kept_keys (the first ten), already, and the version (None where nothing was reverted).
+    confirmed the label), kept, kept_keys (the first ten), kept_by (batch whose decision
+    holds there → how many), already, and the version (None where nothing was reverted).
     """
     version = lake.at()
     decided = pc.unique(lake.read("labels", version, ["batch"])["batch"]).drop_null().to_pylist()
@@ -69,7 +71,8 @@ def run_revert_between(
 
 def _run(lake: Lake, what: str, take_back: Callable[[pa.Table], Reverted]) -> dict[str, Any]:
     version = lake.at()
-    back = take_back(lake.read("labels", version))
+    events = lake.read("labels", version)
+    back = take_back(events)
     attempt = lake.attempt("revert", {"batch": what, "labels": version.tables.get("labels")}, base=version)
     name = f"revert-{attempt.seq}"
     samples = lake.latest("samples", version, ["sample_id", "key"])
@@ -80,6 +83,7 @@ def _run(lake: Lake, what: str, take_back: Callable[[pa.Table], Reverted]) -> di
         "unchanged": back.unchanged,
         "kept": len(back.kept),
         "kept_keys": sorted(of_kept["key"].to_pylist()),
+        "kept_by": _holders(events, back.kept),
         "already": len(back.already),
         "batch": name,
         "version": None,
@@ -89,6 +93,13 @@ def _run(lake: Lake, what: str, take_back: Callable[[pa.Table], Reverted]) -> di
     named = pa.array([name] * back.events.num_rows, pa.string())
     attempt.append("labels", back.events.append_column("batch", named))
     return summary | {"version": attempt.commit(summary).id}
+
+
+def _holders(events: pa.Table, samples: Sequence[str]) -> dict[str, int]:
+    """The batches whose decisions hold for samples, with how many each, the largest first."""
+    theirs = events.filter(pc.is_in(events["sample_id"], value_set=pa.array(samples, pa.string())))
+    batches = history.holding(theirs)["batch"].to_pylist()
+    return dict(Counter(batch or "no batch" for batch in batches).most_common())
 
 
 def _open_again(lake: Lake, batch: str | None, annotator: str) -> int:
@@ -108,7 +119,9 @@ def told(summary: Mapping[str, Any]) -> str:
     """What a revert did, in a sentence."""
     parts = [f"{summary['reverted']} reverted"]
     if summary["kept"]:
-        parts.append(f"{summary['kept']} kept because a later decision changed them")
+        by = list(summary["kept_by"])
+        named = ", ".join(by[:3]) + (f" and {len(by) - 3} more" if len(by) > 3 else "")
+        parts.append(f"{summary['kept']} kept because a later decision holds there ({named}: revert that first)")
     if summary["already"]:
         parts.append(f"{summary['already']} were taken back before")
     made = f" (version {summary['version']}, batch {summary['batch']})" if summary["version"] else "; no version made"

@@ -147,7 +147,7 @@ def test_revert_says_what_it_kept(fill: Fill, decide: Decide, call: Call, labels
     status, lines, _ = call("revert", "one")
     assert status == 0
     assert lines == [
-        "2 reverted, 1 kept because a later decision changed them (version 6, batch revert-6)",
+        "2 reverted, 1 kept because a later decision holds there (two: revert that first) (version 6, batch revert-6)",
         "  kept: train/b.png",
     ]
     assert labels_of() == labels_of(1) | {"train/b.png": "dog"}
