@@ -1,14 +1,15 @@
 """Answers of people from a file, read and checked: columns annotator, key, label, seconds, one line an answer.
 
 `label` is a class or one of "unsure", "none of these", "bad picture". A picture is named by its key, by a part of its path that
-no other key ends in, or by its sample_id (as the queue file of `review push` does, since keys may give a label away).
+no other key ends in, by its sample_id, or by its ticket (as the queue file of `review push` does, since the others may give a label
+away).
 """
 
 import csv
 import hashlib
 import math
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import islice
@@ -19,6 +20,7 @@ from secondlook.pipeline.core.schemas import ANSWERS
 
 COLUMNS = ("annotator", "key", "label", "seconds")
 NO_LABEL = ANSWERS[1:]
+LONGEST_S = 86_400.0  # a day: a longer time says when a window was closed, not how long somebody looked
 COMPARED = 50_000  # keys that a mistyped one is compared with: about a second
 
 
@@ -50,22 +52,26 @@ def annotation_id(batch: str, sample_id: str, annotator: str) -> str:
 
 
 class Keys:
-    """Finds samples by key, by the end of a key, or by sample_id."""
+    """Finds samples by key, by the end of a key, by sample_id, or by the ticket of a batch that asked for it."""
 
-    def __init__(self, keys: Sequence[str], sample_ids: Sequence[str]) -> None:
-        """keys, sample_ids: (N,), those of one sample at one position; two datasets may share a key."""
+    def __init__(
+        self, keys: Sequence[str], sample_ids: Sequence[str], tickets: Mapping[str, str] | None = None
+    ) -> None:
+        """keys, sample_ids: (N,), those of one sample at one position; two datasets may share a key. tickets: ticket → sample_id."""
         self._exact: dict[str, list[int]] = defaultdict(list)
         self._by_name: dict[str, list[int]] = defaultdict(list)
         for n, key in enumerate(keys):
             self._exact[key].append(n)
             self._by_name[key.rsplit("/", 1)[-1]].append(n)
         self._ids = {sample_id: n for n, sample_id in enumerate(sample_ids)}
-        self._keys, self._sample_ids = keys, sample_ids
+        self._keys, self._sample_ids, self._tickets = keys, sample_ids, tickets or {}
 
     def find(self, name: str) -> str:
         """The sample_id that a name means; raises UserError for no match and for several."""
         if name in self._ids:
             return name
+        if name in self._tickets:
+            return self._tickets[name]
         plain = name.removeprefix("./")
         matches = self._exact.get(name) or self._exact.get(plain, [])
         if not matches:
@@ -160,6 +166,6 @@ def _seconds(text: str) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not (value >= 0 and math.isfinite(value)):
-        raise UserError(f"seconds takes a number from 0 up, or nothing, got {text!r}")
+    if not 0 <= value <= LONGEST_S:
+        raise UserError(f"seconds takes a number from 0 to {LONGEST_S:g}, or nothing, got {text!r}")
     return value

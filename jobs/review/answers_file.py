@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondlook.jobs.lake import dataset
@@ -16,6 +17,7 @@ from secondlook.jobs.review.take import take
 from secondlook.jobs.terminal.console import say
 from secondlook.labeling import answers as answers_file
 from secondlook.labeling.answers import Keys
+from secondlook.labeling.tickets import ticket
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
@@ -53,8 +55,8 @@ def run_pull(
             "paused": after_pull(lake, settings, now),
         }
     samples = lake.latest("samples", version, ["sample_id", "key"])
-    keys = Keys(samples["key"].to_pylist(), samples["sample_id"].to_pylist())
     asked = lake.latest("batches", version)
+    keys = Keys(samples["key"].to_pylist(), samples["sample_id"].to_pylist(), _tickets(lake, asked))
     allowed = set(dataset.class_names(lake, version))
     allowed.update(pc.unique(pc.list_flatten(asked["choices"])).to_pylist())
     classes = read_classes(lake, version)
@@ -64,3 +66,10 @@ def run_pull(
     when = now or datetime.now(UTC)
     summary = take(lake, version, found, batch=batch, outside=file.stem, inputs=inputs, now=when, asked=asked)
     return summary | {"paused": after_pull(lake, settings, when)}
+
+
+def _tickets(lake: Lake, asked: pa.Table) -> dict[str, str]:
+    """What pictures are called in the queues of all batches: ticket → sample_id."""
+    secret = lake.versions.secret()
+    both = zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True)
+    return {ticket(secret, batch, sample_id): sample_id for batch, sample_id in both}

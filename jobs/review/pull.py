@@ -111,7 +111,7 @@ def told(summary: Mapping[str, Any]) -> str:
 
 def complaints(summary: Mapping[str, Any]) -> list[str]:
     """What a pull could not take, a line for each reason; reasons may quote what came, so they are no markup."""
-    lines = [f"{n} answers refused: {reason}" for reason, n in summary.get("refused", {}).items()]
+    lines = [f"{n} answer{'s' * (n > 1)} refused: {reason}" for reason, n in summary.get("refused", {}).items()]
     gone = (
         "the project of {0} is gone from Label Studio; its answers stay, and `secondlook review archive {0}` settles it"
     )

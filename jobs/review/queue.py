@@ -17,6 +17,7 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.pictures import images_by_content
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import progress
+from secondlook.labeling.tickets import ticket
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
 
@@ -60,15 +61,17 @@ def write(
 ) -> None:
     """The queue file, and the pictures that it names, of tasks in their order (rows of the table `batches`).
 
-    A sample's key often holds its label (`train/cat/1.png`), so the queue's key is the sample_id, which `review pull` takes as
+    A sample's key often holds its label (`train/cat/1.png`), so the queue's key is its ticket, which `review pull` takes as
     well, and pictures are named by it. `pictures` is the folder to write to, `final` what it will be called.
     """
     samples = dataset.samples(lake, version)
     wanted = pc.is_in(samples["sample_id"], value_set=pa.array([task["sample_id"] for task in tasks], pa.string()))
     by_id = {row["sample_id"]: row for row in samples.filter(wanted).to_pylist()}
+    secret = lake.versions.secret()
+    named = {task["sample_id"]: ticket(secret, task["batch"], task["sample_id"]) for task in tasks}
     names: dict[str, str] = {}
     if pictures is not None:
-        names = _write_pictures(lake, version, by_id, pictures)
+        names = _write_pictures(lake, version, by_id, named, pictures)
     if file is None:
         return
     contents = pa.array(sorted({row["content_id"] for row in by_id.values()}), pa.string())
@@ -82,7 +85,7 @@ def write(
             sample = by_id[task["sample_id"]]
             place = str(final / names[task["sample_id"]]) if final is not None else place_of(sample)
             offered = [_as_json(classes.offered(task[name] or ())) for name in ("choices", *([OPTIONS] if few else ()))]
-            row = ["", task["sample_id"], "", "", place, *offered]
+            row = ["", named[task["sample_id"]], "", "", place, *offered]
             if show_guess:
                 known = guess.get(sample["content_id"])
                 row += [sample["label"] or "", known.classes[0] if known else ""]
@@ -108,9 +111,9 @@ def place_of(sample: Mapping[str, Any]) -> str:
 
 
 def _write_pictures(
-    lake: Lake, version: Version, by_id: Mapping[str, Mapping[str, Any]], folder: Path
+    lake: Lake, version: Version, by_id: Mapping[str, Mapping[str, Any]], named: Mapping[str, str], folder: Path
 ) -> dict[str, str]:
-    """Each sample's picture in a folder under an opaque name; returns the names."""
+    """Each sample's picture in a folder under its ticket; returns the names of the files."""
     folder.mkdir()
     names: dict[str, str] = {}
     ordered = sorted(by_id.values(), key=lambda row: (row["content_id"], row["sample_id"]))
@@ -122,7 +125,7 @@ def _write_pictures(
                 data = found[row["content_id"]]
                 if content_id(data) != row["content_id"]:
                     raise UserError(f"{row['key']} has changed where it was kept by reference; ingest it again")
-                names[row["sample_id"]] = row["sample_id"] + suffix_of(data, str(row["key"]))
+                names[row["sample_id"]] = named[row["sample_id"]] + suffix_of(data, str(row["key"]))
                 (folder / names[row["sample_id"]]).write_bytes(data)
             advance(len(part))
     return names

@@ -17,12 +17,13 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Any, Protocol
 
-from secondlook.labeling.studio.answers import author, moment, sample_of
+from secondlook.jobs.studio.client import BrokenError
+from secondlook.labeling.studio.answers import author, moment, ticket_of
 from secondlook.pipeline.core.errors import UnavailableError
 
 PAGE = 500  # tasks: half a second of the server's time, with their answers
 AT_ONCE = 100  # ids in one question: they stand in its URL
-WHOLE = "id,data,updated_at,annotations,completed_by,result,was_cancelled,lead_time"
+WHOLE = "id,data,updated_at,updated_by,annotations,completed_by,result,was_cancelled,lead_time"
 BRIEF = "id,updated_at,annotations,completed_by,was_cancelled"
 
 Task = dict[str, Any]
@@ -49,10 +50,10 @@ class Brief:
 
 @dataclass(frozen=True)
 class Seen:
-    """What was read of a project: tasks by id, whole; samples all of whose answers are in them; when it was as of."""
+    """What was read of a project: tasks by id, whole; tickets of samples all of whose answers are in them; when it was as of."""
 
     tasks: Mapping[int, Task]
-    samples: frozenset[str]
+    tickets: frozenset[str]
     newest: datetime | None
 
 
@@ -104,24 +105,23 @@ def of_tasks(door: Door, project: int, ids: Collection[int], answered: int) -> d
     return _each(door, project, "id", sorted(ids))
 
 
-def of_answers(door: Door, project: int, numbers: Iterable[int], samples: Iterable[str]) -> dict[int, Task]:
-    """The tasks that have one of these answers, and those that name one of these samples, whole."""
+def of_answers(door: Door, project: int, numbers: Iterable[int], tickets: Iterable[str]) -> dict[int, Task]:
+    """The tasks that have one of these answers, and those that name one of these tickets, whole."""
     found = _each(door, project, "annotations_ids", sorted(set(numbers)))
-    return found | _each(door, project, "data.sample_id", sorted(set(samples)))
+    return found | _each(door, project, "data.ticket", sorted(set(tickets)))
 
 
 def completed(
-    door: Door, project: int, tasks: Mapping[int, Task], lost: Mapping[int, Mapping[str, Any]], newest: datetime | None
+    door: Door, project: int, tasks: Mapping[int, Task], lost: Mapping[int, str], newest: datetime | None
 ) -> Seen:
     """What was read, and with it all that the project still has of answers that should have been there and were not.
 
-    lost: rows of `annotations` by the tool's id of each. An answer that is gone may have left another of the same person for the same
+    lost: tickets of held answers by the tool's id of each. An answer that is gone may have left another of the same person for the same
     picture, so the picture's tasks are all read.
     """
-    samples = {str(row["sample_id"]) for row in lost.values()}
-    found = dict(tasks) | (of_answers(door, project, lost, samples) if lost else {})
-    named = {sample for task in found.values() if (sample := sample_of(task)) is not None}
-    return Seen(found, frozenset(samples | named), newest)
+    found = dict(tasks) | (of_answers(door, project, lost, lost.values()) if lost else {})
+    named = {ticket for task in found.values() if (ticket := ticket_of(task)) is not None}
+    return Seen(found, frozenset({*lost.values(), *named}), newest)
 
 
 def is_of(door: Door, project: int, mark: str) -> bool:
@@ -180,8 +180,13 @@ def _ask(
     door: Door, project: int, filters: Sequence[Filter], fields: str, order: str = "tasks:id", size: int = PAGE
 ) -> Page:
     query = {"filters": {"conjunction": "and", "items": list(filters)}, "ordering": [order]}
-    parameters = {"project": project, "page_size": size, "include": fields, "fields": "all", "resolve_uri": "false"}
-    answer = door.get("/api/tasks", query=json.dumps(query), **parameters)
+    parameters = {"project": project, "page_size": size, "fields": "all", "resolve_uri": "false"}
+    try:
+        answer = door.get("/api/tasks", query=json.dumps(query), include=fields, **parameters)
+    except BrokenError:
+        # An endless lead_time, which any annotator can send, is saved and can't be read ever after: the rest can.
+        rest = ",".join(name for name in fields.split(",") if name != "lead_time")
+        answer = door.get("/api/tasks", query=json.dumps(query), include=rest, **parameters)
     try:
         return Page([task for task in answer["tasks"] if isinstance(task["id"], int)], int(answer["total"]))
     except (TypeError, KeyError, ValueError):

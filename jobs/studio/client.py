@@ -29,6 +29,10 @@ class GoneError(UserError):
     """What was asked for is not there (any more)."""
 
 
+class BrokenError(UnavailableError):
+    """The server is there and fails at this very question."""
+
+
 class Studio:
     """A server and who asks it. `url` has no trailing slash; `me` is the id of the token's owner, `path` the URL's path."""
 
@@ -110,7 +114,8 @@ class Studio:
                 f"Label Studio at {self.url} sends elsewhere ({status}); give its final address as [label_studio] url"
             )
         if status in {408, 425, 429} or status >= 500:
-            return UnavailableError(f"Label Studio at {self.url} answers {status} to {path}; try again later")
+            kind = BrokenError if status == 500 else UnavailableError
+            return kind(f"Label Studio at {self.url} answers {status} to {path}; try again later")
         return UserError(f"Label Studio at {self.url} refuses {path} ({status}): {said}")
 
     @contextlib.contextmanager

@@ -12,6 +12,7 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.tasks import Option
+from secondlook.labeling.tickets import tickets
 from secondlook.pipeline.core.errors import unknown
 
 MANY = 20  # classes that are offered at once where a batch names no few of its own
@@ -21,13 +22,15 @@ MANY = 20  # classes that are offered at once where a batch names no few of its 
 class Plan:
     """A batch as it is sent.
 
-    rows: of the table `batches`, in the batch's order. contents: sample_id → content_id. today: class as the batch recorded it →
+    rows: of the table `batches`, in the batch's order. tickets: sample_id → what it is called in the tool. secret: the lake's. contents: sample_id → content_id. today: class as the batch recorded it →
     what it is called today; several may be one by now. options: a choice for each class of today, by its name.
     """
 
     batch: str
     mark: str
     rows: Sequence[Mapping[str, Any]]
+    tickets: Mapping[str, str]
+    secret: bytes
     contents: Mapping[str, str]
     today: Mapping[str, str]
     options: Mapping[str, Option]
@@ -78,7 +81,9 @@ def plan_of(lake: Lake, version: Version, batch: str) -> Plan:
         recorded.setdefault(now, name)
     texts = tasks.shown([*recorded])
     options = {now: Option(tasks.code(name), text) for (now, name), text in zip(recorded.items(), texts, strict=True)}
-    return Plan(batch, mark_of(lake, rows), rows, contents, today, options)
+    secret = lake.versions.secret()
+    named = tickets(secret, batch, (row["sample_id"] for row in rows))
+    return Plan(batch, mark_of(lake, rows), rows, named, secret, contents, today, options)
 
 
 def mark_of(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str:

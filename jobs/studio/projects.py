@@ -14,6 +14,7 @@ from secondlook.jobs.studio.plan import mark_of
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.answers import Batch
 from secondlook.labeling.studio.settle import Held
+from secondlook.labeling.tickets import tickets
 
 ARCHIVED = "archived"
 
@@ -22,11 +23,14 @@ ARCHIVED = "archived"
 class Project:
     """A batch where it is answered: its row of `projects`, what was asked, and what is held of the answers.
 
-    mark: what its project in the tool is known by. codes: sample_id → code → class of what may be answered.
+    mark: what its project in the tool is known by. tickets: sample_id → what it is called there. codes: sample_id → code → class of
+    what may be answered. secret: the lake's.
     """
 
     row: Mapping[str, Any]
     mark: str
+    tickets: Mapping[str, str]
+    secret: bytes
     codes: Mapping[str, Mapping[str, str]]
     held: Held
 
@@ -49,10 +53,15 @@ class Project:
         """The rows of `annotations` that hold and came from here, by the tool's id of each."""
         return {int(row["origin"].removeprefix(self.prefix)): row for row in self.held.live(self.prefix)}
 
-    def understood(self, people: Mapping[int, str]) -> Batch:
-        """What it takes to understand its tasks, given the names of annotators."""
+    @property
+    def samples(self) -> Mapping[str, str]:
+        """Ticket → sample_id."""
+        return {ticket: sample_id for sample_id, ticket in self.tickets.items()}
+
+    def understood(self, people: Mapping[int, str], owner: int) -> Batch:
+        """What it takes to understand its tasks, given the names of annotators and the number of who sends."""
         taken = {row["origin"]: row["sample_id"] for row in self.held.live(self.prefix)}
-        return Batch(self.batch, self.codes, people, self.prefix, taken)
+        return Batch(self.batch, self.samples, self.codes, people, self.prefix, taken, self.secret, owner)
 
 
 def open_rows(lake: Lake, version: Version) -> list[dict[str, Any]]:
@@ -68,11 +77,14 @@ def described(lake: Lake, version: Version, rows: Collection[Mapping[str, Any]],
         queues[row["batch"]].append(row)
     held = _held(lake, version, names)
     nothing = Held([], frozenset())
-    return [
-        Project(row, mark_of(lake, queue), _codes(queue), held.get(row["batch"], nothing))
-        for row in rows
-        if (queue := queues[row["batch"]])
-    ]
+    secret = lake.versions.secret()
+    found = []
+    for row in rows:
+        if queue := queues[row["batch"]]:
+            named = tickets(secret, row["batch"], (task["sample_id"] for task in queue))
+            known = held.get(row["batch"], nothing)
+            found.append(Project(row, mark_of(lake, queue), named, secret, _codes(queue), known))
+    return found
 
 
 def _codes(queue: Collection[Mapping[str, Any]]) -> dict[str, Mapping[str, str]]:

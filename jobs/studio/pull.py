@@ -20,7 +20,7 @@ from secondlook.jobs.studio import changes, reading
 from secondlook.jobs.studio.changes import Seen
 from secondlook.jobs.studio.client import GoneError, Studio
 from secondlook.jobs.studio.projects import Project, described, open_rows
-from secondlook.labeling.studio.answers import OF_TASK, Refused, hear
+from secondlook.labeling.studio.answers import TAMPERED, Batch, Refused, hear
 from secondlook.labeling.studio.settle import settle
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import ConflictError
@@ -40,6 +40,7 @@ class Pulled:
     projects: list[dict[str, Any]] = field(default_factory=list)
     refused: list[dict[str, Any]] = field(default_factory=list)
     answers: int = 0
+    unusable: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     vanished: list[str] = field(default_factory=list)
     elsewhere: dict[str, str] = field(default_factory=dict)
@@ -58,7 +59,7 @@ def run(
     """Take what changed in the open projects since the last pull, in one commit; nothing new, no version.
 
     only: numbers of projects; empty: all that are open. full: compare all ids too, which finds what was deleted with its task.
-    Returns answers (read), added, changed, deleted, known, refused (reason → number), batches, projects, vanished, the version, and who was paused.
+    Returns answers (read), added, changed, deleted, known, refused (reason → how many that were not refused before), batches, projects, vanished, the version, and who was paused.
     Raises UnavailableError where the tool is away; then nothing was changed.
     """
     for left in reversed(range(TRIES)):
@@ -89,7 +90,7 @@ def _once(
             except GoneError:
                 pulled.vanished.append(project.batch)
             else:
-                _take(pulled, project, seen, people, before, now)
+                _take(pulled, project, seen, project.understood(people, studio.me), before, now)
             advance(1)
     return _commit(lake, version, studio, pulled, asked, now, len(rows))
 
@@ -98,21 +99,22 @@ def _take(
     pulled: Pulled,
     project: Project,
     seen: Seen,
-    people: Mapping[int, str],
+    batch: Batch,
     before: Mapping[str, Mapping[str, Any]],
     now: datetime,
 ) -> None:
-    batch = project.understood(people)
     said = [one for task in seen.tasks.values() for one in hear(task, batch)]
     heard = [one for one in said if not isinstance(one, Refused)]
     refused = [one for one in said if isinstance(one, Refused)]
-    keep = {one.origin for one in refused if one.reason in OF_TASK}
-    pulled.annotations += settle(project.batch, project.held, heard, seen.samples, keep, project.prefix)
+    keep = {one.origin for one in refused if one.reason in TAMPERED}
+    samples = {batch.samples[ticket] for ticket in seen.tickets if ticket in batch.samples}
+    pulled.annotations += settle(project.batch, project.held, heard, samples, keep, project.prefix)
     pulled.answers += len(said)
-    pulled.reasons.update(one.reason for one in refused)
+    pulled.unusable += len(refused)
     for one in refused:
         known = before.get(one.origin)
         if known is None or (known["reason"], known["raw"]) != (one.reason, one.raw):
+            pulled.reasons[one.reason] += 1
             pulled.refused.append({**one.__dict__, "batch": project.batch, "time": now})
     for origin in {one.origin for one in heard} & before.keys():
         if before[origin]["reason"] is not None:
@@ -125,13 +127,12 @@ def _commit(
     lake: Lake, version: Version, studio: Studio, pulled: Pulled, asked: pa.Table, now: datetime, projects: int
 ) -> dict[str, Any]:
     states = Counter(row["state"] for row in pulled.annotations)
-    refused = sum(pulled.reasons.values())
     summary: dict[str, Any] = {
         "answers": pulled.answers,
         "added": states[ADDED],
         "changed": states[CHANGED],
         "deleted": states[DELETED],
-        "known": pulled.answers - refused - states[ADDED] - states[CHANGED],
+        "known": pulled.answers - pulled.unusable - states[ADDED] - states[CHANGED],
         "refused": dict(pulled.reasons.most_common(20)),
         "batches": sorted({row["batch"] for row in pulled.annotations}),
         "projects": projects,

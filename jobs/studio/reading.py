@@ -4,14 +4,14 @@ What was deleted with its task never shows up as touched, and neither does what 
 is taken before a commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 
 from secondlook.jobs.studio import changes
-from secondlook.jobs.studio.changes import Brief, Seen
+from secondlook.jobs.studio.changes import Brief, Seen, Task
 from secondlook.jobs.studio.client import GoneError, Studio
 from secondlook.jobs.studio.projects import Project
-from secondlook.labeling.studio.answers import sample_of
+from secondlook.labeling.studio.answers import ticket_of
 from secondlook.pipeline.core.config import Settings
 
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -21,10 +21,7 @@ def touched(studio: Studio, project: Project, settings: Settings) -> Seen:
     """What people touched in a project since it was last read; raises GoneError where there is no such project."""
     since, overlap_s = project.row["cursor"], settings.label_studio.overlap_s
     tasks, newest = changes.touched(studio, project.number, since, overlap_s)
-    there = {one["id"] for task in tasks.values() for one in task["annotations"]}
-    named = {sample_of(task) for task in tasks.values()}
-    lost = {n: row for n, row in project.live().items() if row["sample_id"] in named and n not in there}
-    return changes.completed(studio, project.number, tasks, lost, newest)
+    return changes.completed(studio, project.number, tasks, _not_in(tasks, project), newest)
 
 
 def compared(studio: Studio, project: Project, settings: Settings) -> Seen:
@@ -38,13 +35,21 @@ def compared(studio: Studio, project: Project, settings: Settings) -> Seen:
     live = project.live()
     expected = _newest_of_each(there.values())
     differing = {one.task for n, one in expected.items() if n not in live or live[n]["changed"] != one.changed}
-    lost = {n: row for n, row in live.items() if n not in expected}
+    lost = {n: project.tickets[row["sample_id"]] for n, row in live.items() if n not in expected}
     differing |= {there[n].task for n in lost if n in there}
     if lost and not changes.is_of(studio, project.number, project.mark):
         raise GoneError(f"project {project.number} is no longer the one of {project.batch}")
     answered = len({one.task for one in there.values()})
     tasks = changes.of_tasks(studio, project.number, differing, answered)
-    return changes.completed(studio, project.number, tasks, lost, newest)
+    return changes.completed(studio, project.number, tasks, lost | _not_in(tasks, project), newest)
+
+
+def _not_in(tasks: Mapping[int, Task], project: Project) -> dict[int, str]:
+    """Held answers (number → ticket) for pictures that these tasks show, and that are not in these: deleted, or in a twin task."""
+    there = {one["id"] for task in tasks.values() for one in task["annotations"]}
+    named = {ticket_of(task) for task in tasks.values()}
+    held = {n: project.tickets[row["sample_id"]] for n, row in project.live().items()}
+    return {n: ticket for n, ticket in held.items() if ticket in named and n not in there}
 
 
 def _newest_of_each(answers: Iterable[Brief]) -> dict[int, Brief]:

@@ -1,7 +1,7 @@
 """A recorded batch goes to its project in the labeling tool: exactly once in effect, however often and wherever it was interrupted.
 
 The batch stands in the lake before the first word to the server. Its project carries a mark that follows from the batch, so a
-project that was made by a run that died is found again and no second one is made. Tasks carry their sample_id, so what is
+project that was made by a run that died is found again and no second one is made. Tasks carry their sample's ticket, so what is
 there is known by looking; duplicates that a time-out may have left are removed at the end. Nobody can answer before that.
 """
 
@@ -31,7 +31,7 @@ __all__ = ["mark_of", "plan_of", "send"]
 LISTED = 500  # tasks in a page of what is there
 TRIES = 4  # imports of a page
 
-There = defaultdict[str, list[tuple[int, int]]]  # sample_id → (task, how many annotations) of each of its tasks
+There = defaultdict[str, list[tuple[int, int]]]  # ticket → (task, how many annotations) of each of its tasks
 
 
 def send(lake: Lake, settings: Settings, studio: Studio, batch: str, *, show_guess: bool = False) -> dict[str, Any]:
@@ -73,7 +73,7 @@ def listed(studio: Studio, project: int) -> There:
         except GoneError:  # the page after the last one
             return found
         for one in answer["tasks"]:
-            found[str(one["data"].get("sample_id"))].append((int(one["id"]), int(one.get("total_annotations") or 0)))
+            found[str(one["data"].get("ticket"))].append((int(one["id"]), int(one.get("total_annotations") or 0)))
         seen += len(answer["tasks"])
         if seen >= answer["total"] or not answer["tasks"]:
             return found
@@ -95,7 +95,7 @@ class _Sending:
 
     def run(self, *, show_guess: bool) -> int:
         """Import what is not there, page by page, in the batch's order; returns how many tasks."""
-        left = [row for row in self.plan.rows if row["sample_id"] not in self.there]
+        left = [row for row in self.plan.rows if self.plan.tickets[row["sample_id"]] not in self.there]
         if not left:
             return 0
         projects.shut(self.studio, self.project)
@@ -114,7 +114,8 @@ class _Sending:
                     if sample in urls:
                         offered = self.plan.offered(row, beside)
                         guess = told.get(self.plan.contents[sample], "none") if show_guess else None
-                        one = tasks.task(self.plan.batch, sample, urls[sample], offered, guess=guess)
+                        ticket = self.plan.tickets[sample]
+                        one = tasks.task(self.plan.secret, self.plan.batch, ticket, urls[sample], offered, guess=guess)
                         passed = [tasks.asked_before(user) for user in busy.get(sample, ())]
                         made.append(one | {"annotations": passed} if passed else one)
                 self._import(made)
@@ -129,27 +130,27 @@ class _Sending:
             try:
                 answer = self.studio.post(f"/api/projects/{self.project}/import", json=left, return_task_ids="true")
                 for one, number in zip(left, answer["task_ids"], strict=True):
-                    self.there[one["data"]["sample_id"]].append((int(number), 0))
+                    self.there[one["data"]["ticket"]].append((int(number), 0))
                 return
             except UnavailableError:
                 if tried == TRIES:
                     raise
             tried += 1
             self.there.update(listed(self.studio, self.project))
-            left = [one for one in left if one["data"]["sample_id"] not in self.there]
+            left = [one for one in left if one["data"]["ticket"] not in self.there]
 
     def _shown(self, place: Place, page: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """sample_id → URL of the pictures of a page, all of them there."""
         contents = {row["sample_id"]: self.plan.contents.get(row["sample_id"]) for row in page}
         self.lost |= {sample: "gone from its source" for sample, content in contents.items() if content is None}
-        names = {name.rsplit(".", 1)[0]: name for name in place.urls}
-        names = {sample: names[sample] for sample in contents if sample in names}
+        there, tickets = {name.rsplit(".", 1)[0]: name for name in place.urls}, self.plan.tickets
+        names = {sample: there[tickets[sample]] for sample in contents if tickets[sample] in there}
         new = {sample: one for sample, one in contents.items() if one is not None and sample not in names}
 
         def files() -> Iterator[tuple[str, bytes]]:
             bounds = pictures.limits(self.settings.ingest)
             for sample, data, suffix in pictures.samples(self.lake, self.version, new, bounds, self.lost):
-                names[sample] = sample + suffix
+                names[sample] = tickets[sample] + suffix
                 yield names[sample], data
 
         place.put(files())

@@ -4,7 +4,8 @@ A choice carries an opaque code beside its name (Label Studio's `alias`), and on
 anything: `None of these`, a blank, 10,000 characters, markup. What is shown of a name is for eyes; what is stored is
 found by the code, which is a hash of the name as the batch recorded it.
 
-A task's data are what annotators can see: batch, sample_id, image, options, and the guess where it is to be shown. Nothing else.
+A task's data are what annotators can see: batch, ticket, image, options, the guess where it is to be shown, and a seal over them,
+since annotators can edit tasks. Nothing else.
 """
 
 import hashlib
@@ -13,6 +14,8 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from secondlook.labeling.tickets import sealed
 
 NONE, UNSURE, BAD = "answer-none", "answer-unsure", "answer-bad"
 SPECIAL = {NONE: "none of these", UNSURE: "unsure", BAD: "bad picture"}  # code → one of schemas.ANSWERS
@@ -96,16 +99,16 @@ def _letter(letter: str) -> str:
 
 
 def task(
-    batch: str, sample_id: str, image: str, options: Sequence[Option], *, guess: str | None = None
+    secret: bytes, batch: str, ticket: str, image: str, options: Sequence[Option], *, guess: str | None = None
 ) -> dict[str, Any]:
-    """A task as it is imported. `image`: URL of the picture; `guess` is shown where it is not None."""
+    """A task as it is imported, sealed. `image`: URL of the picture; `guess` is shown where it is not None."""
     keys = [*HOTKEYS, *[""] * len(options)]
     offered = [_choice(one.code, one.text, key, one.pictures) for one, key in zip(options, keys, strict=False)]
     offered += [_choice(answer, text, key) for answer, text, key in _BUTTONS]
-    data: dict[str, Any] = {"batch": batch, "sample_id": sample_id, "image": image, "options": offered}
+    data: dict[str, Any] = {"batch": batch, "ticket": ticket, "image": image, "options": offered}
     if guess is not None:
         data["guess"] = f"The model's guess: {_visible(guess)}"
-    return {"data": data}
+    return {"data": sealed(secret, data)}
 
 
 def _choice(alias: str, text: str, key: str, pictures: Sequence[str] = ()) -> dict[str, str]:

@@ -59,7 +59,7 @@ def test_the_same_line_twice_is_one_answer() -> None:
         ("ann,1.png,cat,1", r"a.csv line 2: 2 pictures match '1.png' \(test/cat/1.png, train/cat/1.png\)"),
         ("ann,flat.png,cta,1", "a.csv line 2: unknown class 'cta', did you mean 'cat'"),
         ("ann,flat.png,,1", "a.csv line 2: label is empty; give a class, or one of unsure, none of these, bad picture"),
-        ("ann,flat.png,cat,-1", "a.csv line 2: seconds takes a number from 0 up, or nothing, got '-1'"),
+        ("ann,flat.png,cat,-1", "a.csv line 2: seconds takes a number from 0 to 86400, or nothing, got '-1'"),
         ("ann,flat.png,cat,soon", "a.csv line 2: seconds takes a number from 0 up"),
         ("ann,flat.png,cat,nan", "a.csv line 2: seconds takes a number from 0 up"),
         ("ann,flat.png,cat,inf", "a.csv line 2: seconds takes a number from 0 up"),

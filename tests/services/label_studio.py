@@ -126,13 +126,13 @@ class LabelStudio:
 
     def sign_up(self, email: str) -> Person:
         """An annotator who follows the invite link of the admin; the same person where the email signed up before."""
-        if email not in self.people:
+        if email.lower() not in self.people:
             invited = self.admin.session.get("/api/invite").json()["invite_url"]
             session = httpx.Client(base_url=self.url, timeout=60, follow_redirects=True)
             form = {"csrfmiddlewaretoken": csrf(session.get(invited).text), "email": email, "password": PASSWORD}
             session.post(invited, data=form, headers={"Referer": self.url}).raise_for_status()
-            self.people[email] = self._described(email, session)
-        return self.people[email]
+            self.people[email.lower()] = self._described(email, session)
+        return self.people[email.lower()]
 
     def close(self) -> None:
         """End everything that was opened."""

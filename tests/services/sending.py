@@ -12,6 +12,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.studio.client import Studio, connect
 from secondlook.jobs.studio.token import Token
 from secondlook.labeling.studio import tasks
+from secondlook.labeling.tickets import ticket
 from secondlook.pipeline.core.config import LabelStudioSettings, Settings
 from tests.jobs.conftest import filler
 
@@ -64,6 +65,10 @@ class Waiting:
         attempt = self.lake.attempt("review push", {"batch": batch}, base=self.lake.at())
         attempt.append("batches", rows("batches", queue))
         attempt.commit({})
+
+    def tickets(self, batch: str, samples: Sequence[str]) -> list[str]:
+        """What samples are called in the tool."""
+        return [ticket(self.lake.versions.secret(), batch, sample) for sample in samples]
 
     def strike(self, at: int, blow: type[BaseException]) -> Struck:
         """A door that strikes once."""

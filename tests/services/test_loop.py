@@ -11,7 +11,7 @@ from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 
-from .asking import api, said
+from .asking import api, by_sample, said
 from .label_studio import LabelStudio
 
 
@@ -49,8 +49,8 @@ def test_two_people_answer_and_a_batch_is_decided_and_taken_back(
     assert pushed["asked"] >= 2, pushed
     row = lake.latest("projects", lake.at()).to_pylist()[0]
     listed = label_studio.admin.session.get("/api/tasks", params={"project": row["project"], "page_size": 100}).json()
-    tasks = {task["data"]["sample_id"]: task["id"] for task in listed["tasks"]}
-    ann, bob = label_studio.sign_up("ann@example.com"), label_studio.sign_up("bob@example.com")
+    tasks = by_sample(lake, pushed["batch"], before, listed["tasks"])
+    ann, bob = label_studio.sign_up("ann.loop@example.com"), label_studio.sign_up("bob.loop@example.com")
     truth = {ids["4.png"]: "cat", ids["5.png"]: "dog"}
     assert truth.keys() <= tasks.keys()
     for sample, number in tasks.items():
@@ -64,7 +64,7 @@ def test_two_people_answer_and_a_batch_is_decided_and_taken_back(
     assert committed["first"] == 2
     assert labels(lake) == before | truth
     told = secondlook("blame", "4.png")
-    assert "ann@example.com" in json.dumps(told)
+    assert "ann.loop@example.com" in json.dumps(told)
     assert secondlook("diff", "head~1", "head")["differ"] == 2
     secondlook("revert", pushed["batch"])
     assert labels(lake) == before

@@ -112,7 +112,7 @@ def test_skips_marks_and_drafts_are_no_answers(asked: Asked, ann: Person) -> Non
 
 def test_what_can_not_be_believed_is_refused_by_reason_and_kept(asked: Asked, ann: Person, bob: Person) -> None:
     one, two, three, four, *_ = asked.task
-    api(asked.server.admin, "PATCH", f"/api/tasks/{asked.task[one]}/", {"data": data(asked, one, sample_id="x")})
+    api(asked.server.admin, "PATCH", f"/api/tasks/{asked.task[one]}/", {"data": data(asked, one, ticket="x")})
     api(asked.server.admin, "PATCH", f"/api/tasks/{asked.task[two]}/", {"data": data(asked, two, batch="batch-7")})
     for sample in (one, two):
         asked.say(ann, sample, "cat")
@@ -142,19 +142,68 @@ def test_what_can_not_be_believed_is_refused_by_reason_and_kept(asked: Asked, an
     assert list(reasons.values()).count(None) == 1, "taken since"
 
 
+def test_a_task_that_an_annotator_edited_is_told(asked: Asked, ann: Person, bob: Person) -> None:
+    """The picture, what stands behind a choice, or which sample it is: each is another question than was asked."""
+    one, two, three, four, *_ = asked.task
+    options = [dict(option) for option in data(asked, two)["options"]]
+    options[0]["alias"], options[1]["alias"] = options[1]["alias"], options[0]["alias"]
+    other = data(asked, four)["ticket"]
+    for sample, changed in ((one, {"image": "/static/9.png"}), (two, {"options": options}), (three, {"ticket": other})):
+        api(bob, "PATCH", f"/api/tasks/{asked.task[sample]}/", {"data": data(asked, sample, **changed)})
+        asked.say(ann, sample, "cat")
+    assert asked.pull()["refused"] == {"its task was changed after it was sent": 3}
+    assert asked.answers() == {}
+
+
+def test_a_time_that_the_tool_can_not_read_any_more_stops_nobody_else(asked: Asked, ann: Person, bob: Person) -> None:
+    one, two, *_ = asked.task
+    endless = json.dumps(said("dog")).replace("4.0", "1e400")
+    headers = {"X-CSRFToken": bob.cookies()["csrftoken"], "Content-Type": "application/json"}
+    bob.session.post(f"/api/tasks/{asked.task[one]}/annotations/", content=endless, headers=headers)
+    asked.say(ann, two, "cat")
+    assert counted(asked.pull()) == {"added": 2}
+    assert asked.answers() == {(one, "bob@example.com"): "dog", (two, "ann@example.com"): "cat"}
+
+
+def test_an_answer_in_another_s_name_is_told(asked: Asked, ann: Person, bob: Person) -> None:
+    one, *_ = asked.task
+    whoami = ann.session.get("/api/current-user/whoami").json()["id"]
+    asked.say(bob, one, "cat", completed_by=whoami)
+    assert asked.pull()["refused"] == {"it was given in another's name": 1}
+    mine = asked.say(ann, one, "cat")
+    assert counted(asked.pull()) == {"added": 1}
+    asked.change(bob, mine, "dog")
+    assert asked.pull()["refused"] == {"it was given in another's name": 1}
+    assert asked.answers() == {(one, "ann@example.com"): "cat"}, "what she said before stays"
+
+
+def test_two_tasks_of_a_picture_are_one_and_the_newest_answer_stays(asked: Asked, ann: Person) -> None:
+    one, *_ = asked.task
+    asked.say(ann, one, "cat")
+    twin = api(asked.server.admin, "POST", "/api/tasks/", {"data": data(asked, one), "project": asked.project})
+    asked.task[one] = twin.json()["id"]
+    asked.say(ann, one, "dog")
+    assert counted(asked.pull()) == {"added": 1}
+    for full in (True, False, True):
+        assert counted(asked.pull(full=full)) == {}
+        assert asked.answers() == {(one, "ann@example.com"): "dog"}
+    api(asked.server.admin, "DELETE", f"/api/tasks/{asked.task[one]}/")
+    asked.pull(full=True)
+    assert asked.answers() == {(one, "ann@example.com"): "cat"}, "the first task still has an answer"
+
+
 def test_a_task_that_names_another_picture_later_moves_no_answer(asked: Asked, ann: Person) -> None:
     one, two, *_ = asked.task
     number = asked.say(ann, one, "dog")
     asked.pull()
-    api(asked.server.admin, "PATCH", f"/api/tasks/{asked.task[one]}/", {"data": data(asked, one, sample_id=two)})
+    api(asked.server.admin, "PATCH", f"/api/tasks/{asked.task[one]}/", {"data": data(asked, two)})
     asked.change(ann, number, "cat")
-    for full in (False, True):
-        summary = asked.pull(full=full)
-        assert list(summary["refused"]) == ["its task named another picture when it was first taken"]
+    for full, refused in ((False, {"its task named another picture when it was first taken": 1}), (True, {})):
+        assert asked.pull(full=full)["refused"] == refused, "said once"
         assert asked.answers() == {(one, "ann@example.com"): "dog"}
 
 
-def data(asked: Asked, sample: str, **other: str) -> dict[str, Any]:
+def data(asked: Asked, sample: str, **other: Any) -> dict[str, Any]:
     """A task's data with something else in it."""
     held = asked.studio.get(f"/api/tasks/{asked.task[sample]}/")["data"]
     return dict(held) | other
@@ -321,7 +370,9 @@ def test_a_server_that_is_away_is_said_to_be_and_changes_nothing(
         asked.studio._tries = 2
         with pytest.raises(UnavailableError, match="does not answer"):
             asked.pull()
-        with pytest.raises(UnavailableError, match=r"does not answer.*; --offline decides on the answers that are here"):
+        with pytest.raises(
+            UnavailableError, match=r"does not answer.*; --offline decides on the answers that are here"
+        ):
             reconcile.before_commit(asked.lake, asked.settings)
     finally:
         asked.server.start()

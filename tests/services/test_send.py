@@ -66,7 +66,7 @@ def test_a_batch_becomes_a_project_with_its_tasks_in_order_and_a_second_sending_
     assert plan_of(made.lake, made.lake.at(), "batch-order").mark in project["description"]
     assert (project["maximum_annotations"], project["show_skip_button"]) == (3, False)
     found = made.tasks(project["id"])
-    assert [one["data"]["sample_id"] for one in found] == made.samples[5::-1]
+    assert [one["data"]["ticket"] for one in found] == made.tickets("batch-order", made.samples[5::-1])
     assert {json.dumps(one["data"]["options"]) for one in found} == {json.dumps(found[0]["data"]["options"])}
     aliases = [one["alias"] for one in found[0]["data"]["options"]]
     assert aliases == [tasks.code("cat"), tasks.code("dog"), tasks.NONE, tasks.UNSURE, tasks.BAD]
@@ -89,7 +89,8 @@ def test_wherever_it_is_killed_or_times_out_it_ends_with_one_project_and_one_tas
             except Killed:
                 send(made.lake, made.settings, made.studio, batch)
             (project,) = made.projects(batch)
-            assert [one["data"]["sample_id"] for one in made.tasks(project["id"])] == made.samples[:3], batch
+            there = [one["data"]["ticket"] for one in made.tasks(project["id"])]
+            assert there == made.tickets(batch, made.samples[:3]), batch
             assert tasks.ANSWER in project["label_config"], batch
 
 
@@ -157,12 +158,13 @@ def test_nothing_that_an_annotator_sees_tells_label_guess_strategy_or_gold(begin
     project = send(made.lake, made.settings, made.studio, "batch-blind")["project"]
     anna = made.server.sign_up("anna.blind@example.com")
     first = anna.session.get(f"/api/projects/{project}/next/").json()
-    assert set(first["data"]) == {"batch", "sample_id", "image", "options"}
-    assert re.fullmatch(rf"/data/upload/{project}/[0-9a-f]{{8}}-{made.samples[0]}\.png", first["data"]["image"])
+    assert set(first["data"]) == {"batch", "ticket", "image", "options", "seal"}
+    [ticket] = made.tickets("batch-blind", made.samples[:1])
+    assert re.fullmatch(rf"/data/upload/{project}/[0-9a-f]{{8}}-{ticket}\.png", first["data"]["image"])
     assert not first["predictions"]
     assert not first["annotations"]
     seen = json.dumps([one["data"] for one in made.tasks(project)]) + json.dumps(made.projects("batch-blind"))
-    for telling in ("gold", "SL101", "bird/0", "bird-cat", "guess", made.server.admin.token):
+    for telling in ("gold", "SL101", "bird/0", "bird-cat", "guess", made.server.admin.token, *made.samples):
         assert telling not in seen
     choices = {one["alias"]: one["html"] for one in first["data"]["options"]}
     assert [choices[tasks.code(name)].count("<img") for name in ("bird", "cat")] == [1, 0], (

@@ -11,9 +11,21 @@ from hypothesis import strategies as st
 from secondlook.labeling.studio import answers, tasks
 from secondlook.labeling.studio.answers import Batch, Refused, hear
 from secondlook.labeling.studio.settle import Heard
+from secondlook.labeling.tickets import sealed
 
 CODES = tasks.codes(["cat", "dog"])
-BATCH = Batch("batch-1", {"s0": CODES, "s1": CODES}, {7: "ann@example.com"}, "o/", {"o/5": "s1"})
+SECRET = bytes(32)
+BATCH = Batch(
+    "batch-1",
+    {"t0": "s0", "t1": "s1"},
+    {"s0": CODES, "s1": CODES},
+    {7: "ann@example.com"},
+    "o/",
+    {"o/5": "s1"},
+    SECRET,
+    owner=1,
+)
+GENUINE = sealed(SECRET, {"batch": "batch-1", "ticket": "t0", "image": "/p.png", "options": []})
 
 
 def annotation(**other: Any) -> dict[str, Any]:
@@ -28,7 +40,7 @@ def annotation(**other: Any) -> dict[str, Any]:
 
 
 def one(data: Any = None, **other: Any) -> Heard | Refused:
-    task = {"id": 9, "data": {"batch": "batch-1", "sample_id": "s0"} if data is None else data}
+    task = {"id": 9, "data": GENUINE if data is None else data}
     (only,) = hear(task | {"annotations": [annotation(**other)]}, BATCH)
     return only
 
@@ -38,6 +50,11 @@ def test_an_answer_is_of_the_sample_that_its_task_names() -> None:
     assert isinstance(found, Heard)
     assert (found.answer.sample_id, found.answer.annotator, found.answer.label) == ("s0", "ann@example.com", "cat")
     assert (found.answer.seconds, found.origin, found.changed.isoformat()) == (2.5, "o/1", "2026-01-01T10:00:00+00:00")
+
+
+@pytest.mark.parametrize("by", [7, {"id": 7}, 1, None])
+def test_an_author_may_save_an_answer_and_so_may_who_sent_the_batch(by: Any) -> None:
+    assert isinstance(one(updated_by=by), Heard)
 
 
 def test_skips_are_no_answers_and_unknown_people_have_a_number() -> None:
@@ -50,10 +67,14 @@ def test_skips_are_no_answers_and_unknown_people_have_a_number() -> None:
 @pytest.mark.parametrize(
     ("reason", "data", "other"),
     [
-        (answers.OTHER_BATCH, {"batch": "batch-2", "sample_id": "s0"}, {}),
+        (answers.OTHER_BATCH, {"batch": "batch-2", "ticket": "t0"}, {}),
         (answers.OTHER_BATCH, "nothing", {}),
-        (answers.UNKNOWN_PICTURE, {"batch": "batch-1", "sample_id": "s7"}, {}),
-        (answers.UNKNOWN_PICTURE, {"batch": "batch-1", "sample_id": ["s0"]}, {}),
+        (answers.UNKNOWN_PICTURE, {"batch": "batch-1", "ticket": "t7"}, {}),
+        (answers.UNKNOWN_PICTURE, {"batch": "batch-1", "ticket": ["t0"]}, {}),
+        (answers.EDITED, GENUINE | {"image": "/other.png"}, {}),
+        (answers.EDITED, {"batch": "batch-1", "ticket": "t0"}, {}),
+        (answers.FORGED, None, {"updated_by": 8}),
+        (answers.FORGED, None, {"updated_by": {"id": 8}}),
         (answers.MOVED, None, {"id": 5}),
         (answers.NOBODY, None, {"completed_by": None}),
         (answers.NO_TIME, None, {"updated_at": "yesterday"}),
@@ -72,7 +93,7 @@ def test_of_what_is_refused_a_bounded_part_is_kept() -> None:
     assert len(found.raw) == answers.RAW_CHARS
 
 
-@pytest.mark.parametrize("seconds", [None, -1.0, float("nan"), float("inf"), "4", [4]])
+@pytest.mark.parametrize("seconds", [None, -1.0, float("nan"), float("inf"), 1e308, "4", [4]])
 def test_a_time_that_is_none_is_not_known(seconds: Any) -> None:
     found = one(lead_time=seconds)
     assert isinstance(found, Heard)
@@ -90,7 +111,7 @@ anything = st.recursive(
 def test_whatever_comes_becomes_an_answer_or_a_reason_that_tables_take(
     result: Any, who: Any, when: Any, seconds: Any, sample: str
 ) -> None:
-    data = {"batch": "batch-1", "sample_id": sample}
+    data = {"batch": "batch-1", "ticket": sample}
     found = one(data, result=result, completed_by=who, updated_at=when, lead_time=seconds)
     assert isinstance(found, Refused)
     pa.table({"all": [found.origin, found.sample_id, found.annotator, found.raw, found.reason]})

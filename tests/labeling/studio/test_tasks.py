@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 
 from secondlook.labeling.studio import tasks
 from secondlook.labeling.studio.tasks import BAD, LIST, NONE, SPECIAL, UNSURE, Option, Refused, Said
+from secondlook.labeling.tickets import unbroken
 from secondlook.pipeline.core.schemas import ANSWERS
 
+SECRET = bytes(32)
 NAMES = st.text(st.characters(), min_size=1, max_size=80)
 WORDS = ["from_name", "value", "choices", "taxonomy", "type", tasks.ANSWER, LIST]
 JSON = st.recursive(
@@ -79,7 +81,7 @@ def test_whatever_comes_is_an_answer_or_a_reason(result: object) -> None:
 @example(["\ud800", "\udfff"])
 def test_each_class_comes_back_as_it_is(names: list[str]) -> None:
     options = [Option(tasks.code(name), text) for name, text in zip(names, tasks.shown(names), strict=True)]
-    made = tasks.task("batch-1", "s", "/data/upload/1/x.png", options)
+    made = tasks.task(SECRET, "batch-1", "t", "/data/upload/1/x.png", options)
     offered = made["data"]["options"]
     assert len({one["alias"] for one in offered}) == len(names) + 3
     codes = tasks.codes(names)
@@ -107,9 +109,10 @@ def test_what_is_shown_is_different_short_and_harmless(names: list[str]) -> None
 
 def test_a_task_holds_what_may_be_seen_and_all_of_it_is_escaped() -> None:
     evil = "<img src=x onerror=alert(1)>"
-    made = tasks.task("batch-1", "s1", "/p.png", [Option("c", evil, ('/r".png',))], guess=evil)
+    made = tasks.task(SECRET, "batch-1", "t1", "/p.png", [Option("c", evil, ('/r".png',))], guess=evil)
     assert list(made) == ["data"]
-    assert set(made["data"]) == {"batch", "sample_id", "image", "options", "guess"}
+    assert set(made["data"]) == {"batch", "ticket", "image", "options", "guess", "seal"}
+    assert unbroken(SECRET, made["data"])
     first = made["data"]["options"][0]
     assert first["html"].count("<img") == 1
     assert "onerror=alert(1)&gt;" in first["html"]
@@ -118,5 +121,5 @@ def test_a_task_holds_what_may_be_seen_and_all_of_it_is_escaped() -> None:
 
 
 def test_keys_are_for_nine_choices() -> None:
-    offered = tasks.task("b", "s", "/p", [Option(str(n), str(n)) for n in range(11)])["data"]["options"]
+    offered = tasks.task(SECRET, "b", "t", "/p", [Option(str(n), str(n)) for n in range(11)])["data"]["options"]
     assert [one.get("hotkey", "") for one in offered] == [*"123456789", "", "", "0", "u", "b"]
