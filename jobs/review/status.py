@@ -86,7 +86,7 @@ def everything(lake: Lake, settings: Settings, *, as_of: str | int | None = None
         "audit": progress(lake, version, audited, population_of(lake, audited)) if audited else None,
         "verified": verified_by_split(lake, version),
         "annotators": run_roster(lake, settings, as_of=as_of, answered=answered),
-        "seconds": {"mean": round(pace.overall, 2), "answers": pace.answers}
+        "seconds": {"mean": round(pace.mean, 2), "answers": pace.answers}
         | {"interval": [round(pace.interval.low, 2), round(pace.interval.high, 2)]}
         | {"by_strategy": {name: round(value, 2) for name, value in sorted(pace.by_kind.items())}},
         "human": human.human_error(lake, version, settings, answered),
@@ -145,17 +145,23 @@ def lines(found: Mapping[str, Any]) -> Iterator[str]:
         right = ""
         if model:
             low, high = model["interval"]
-            right = f"; the newest model is right on {model['value']:.1%} of them ({low:.1%} to {high:.1%})"
+            right = f"; the newest model is right on {model['value']:.1%} of {model['n']:,} of them ({low:.1%} to {high:.1%})"
         yield f"verified: {one['verified']:,} of {one['samples']:,} {where}{right}"
     if found["annotators"]:
         yield from ("; ".join(told_person(row)) for row in found["annotators"])
-        low, high = found["seconds"]["interval"]
-        yield f"an answer takes {found['seconds']['mean']:.1f} s ({low:.1f} to {high:.1f}), from {found['seconds']['answers']:,} answers"
+        yield _seconds(found["seconds"])
     if found["human"]:
         yield from human.told(found["human"])
     if found["amplified"]:
         yield _amplified(found["amplified"])
     yield from stop.told(found["worth"])
+
+
+def _seconds(one: Mapping[str, Any]) -> str:
+    if not one["answers"]:
+        return f"no answer has a time yet; budgets go by {one['mean']:.1f} s"
+    low, high = one["interval"]
+    return f"an answer takes {one['mean']:.1f} s ({low:.1f} to {high:.1f}), from {one['answers']:,} answers"
 
 
 def _amplified(one: Mapping[str, Any]) -> str:

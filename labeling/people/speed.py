@@ -2,7 +2,8 @@
 
 Times of answers are skewed, and some are no work at all: somebody went for a coffee with the picture open. So each time
 is cut at what is far above the middle of its like (in logarithms, by the median and its deviation), and the mean of what is
-left is the cost. Few answers of a kind lean on all of them, and few answers at all on what was assumed.
+left is the cost. For a budget, few answers of a kind lean on all of them, and few answers at all on what was assumed; what is told of the
+answers that are there (`mean`, and its interval) leans on nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import t as student
 
 from secondlook.pipeline.core.statistics import Interval
 
@@ -17,6 +19,7 @@ DEFAULT_S = 6.0  # an answer's seconds while nobody has answered
 LEAN = 20.0  # answers that what is known already counts for
 FAR = 3.0  # deviations above the median from which a time is cut: 1 in 700 of log-normal times
 SPREAD = 0.25  # least deviation of log seconds, so that equal times don't cut all others
+MOST_S = 86_400.0  # a longer time is a mistake of a clock, not of a person
 TO_DEVIATION = 1.4826  # of a normal distribution: median absolute deviation → standard deviation
 
 Floats = npt.NDArray[np.float64]
@@ -26,10 +29,12 @@ Floats = npt.NDArray[np.float64]
 class Speeds:
     """Seconds of an answer: over all, by kind of task, and by kind and number of classes shown.
 
-    `answers` is how many times they were learned from; `interval`, of 95 %, is of `overall`, between people.
+    `overall` and what `of` says are for budgets, and lean on what was assumed. `mean` is of the `answers` times that are known alone (`overall`
+    where there is none), and `interval`, of 95 %, is of it.
     """
 
     overall: float
+    mean: float
     answers: int
     interval: Interval
     by_kind: Mapping[str, float] = field(default_factory=dict)
@@ -46,7 +51,7 @@ def worked(seconds: npt.ArrayLike) -> Floats:
     >>> worked([4, 5, 6, 5, 4, 3600]).round(1).tolist()
     [4.0, 5.0, 6.0, 5.0, 4.0, 12.3]
     """
-    times = np.asarray(seconds, np.float64)
+    times = np.minimum(np.asarray(seconds, np.float64), MOST_S)
     if not len(times):
         return times
     logs = np.log(np.maximum(times, 0.1))
@@ -82,21 +87,28 @@ def seconds_per_answer(
         for one, n in set(zip(kind.tolist(), shown.tolist(), strict=True))
     }
     who = [people[n] for n in known] if people else [str(n) for n in range(len(known))]
-    return Speeds(overall, len(known), _interval(cost, who, overall), by_kind, by_options)
+    mean = float(cost.mean()) if len(cost) else overall
+    return Speeds(overall, mean, len(known), _interval(cost, who, mean), by_kind, by_options)
 
 
 def _leaning(cost: Floats, known: float) -> float:
     return float((cost.sum() + LEAN * known) / (len(cost) + LEAN))
 
 
-def _interval(cost: Floats, people: Sequence[str], overall: float) -> Interval:
+def _interval(cost: Floats, people: Sequence[str], mean: float) -> Interval:
     """95 % of the mean cost, on a log scale; of several people, as people differ more than their answers."""
     if len(cost) < 2:
-        return Interval(overall / 4, overall * 4)
+        return Interval(mean / 4, mean * 4)
     _, who = np.unique(np.array(people, dtype=object), return_inverse=True)
     groups = int(who.max()) + 1
-    mean = cost.mean()
-    off = np.bincount(who, cost - mean, minlength=groups) if groups > 2 else cost - mean
-    error = float(np.sqrt(np.square(off).sum() * len(off) / (len(off) - 1))) / len(cost)
-    factor = float(np.exp(1.96 * error / max(mean, 1e-9)))
-    return Interval(overall / factor, overall * factor)
+    error = _standard_error(cost - mean)
+    if groups > 2:  # three people may be alike by chance: they are never surer than their answers are
+        error = max(error, _standard_error(np.bincount(who, cost - mean, minlength=groups)) * groups / len(cost))
+    freedom = (groups if groups > 2 else len(cost)) - 1
+    factor = float(np.exp(min(float(student.ppf(0.975, freedom)) * error / max(mean, 1e-9), 10.0)))
+    return Interval(mean / factor, mean * factor)
+
+
+def _standard_error(off: Floats) -> float:
+    """Of the mean of N values, by how far each is off."""
+    return float(np.sqrt(np.square(off).sum() * len(off) / (len(off) - 1))) / len(off)

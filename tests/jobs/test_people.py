@@ -342,6 +342,9 @@ def test_seconds_are_learned_by_strategy_and_deleted_answers_are_not(lake: Lake,
     told = speeds(lake, lake.at(), default=7.0)
     assert told.answers == 60
     assert told.of("verify") < told.of("never seen") < 7.0
+    shown = status.everything(lake, Settings(review=ReviewSettings(seconds_per_label=60.0)))
+    assert (shown["seconds"]["mean"], shown["seconds"]["interval"]) == (2.0, [2.0, 2.0]), "no interval without its mean"
+    assert any(line.startswith("an answer takes 2.0 s (2.0 to 2.0), from 60 answers") for line in status.lines(shown))
     delete(lake, "p/000.png")
     assert speeds(lake, lake.at()).answers == len(given(lake, lake.at())) == 59
 
@@ -424,7 +427,9 @@ def test_models_are_compared_on_verified_pictures_by_the_labels_of_now(lake: Lak
     assert "three people, or an expert, agreed on" in page
     assert "one person’s answer is wrong, by what others answered" in page
     lines_of_status = list(status.lines(status.everything(lake, Settings())))
-    assert any("38 of 40 of split test; the newest model is right on 75.7%" in line for line in lines_of_status)
+    assert any(
+        "38 of 40 of split test; the newest model is right on 75.7% of 37 of them" in line for line in lines_of_status
+    )
 
 
 def test_gold_is_not_built_where_the_model_is_sure_of_another_class(lake: Lake, fill: Fill, tmp_path: Path) -> None:

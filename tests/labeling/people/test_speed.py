@@ -53,6 +53,26 @@ def test_the_interval_is_between_people_and_holds_the_mean() -> None:
     assert held >= 170  # of 200: times are cut, and twenty people are few
 
 
+def test_what_is_told_of_few_answers_is_their_mean_whatever_was_assumed() -> None:
+    seconds, people = [2.0, 3.0, 4.0] * 18, ["ann", "ann", "ann", "bob", "bob", "bob", "cleo", "cleo", "cleo"] * 6
+    told = seconds_per_answer(seconds, people=people, default=60.0)
+    assert told.mean == pytest.approx(3.0)
+    assert 2.5 < told.interval.low < 3 < told.interval.high < 3.5
+    assert told.overall > 10, "a budget leans on what was assumed"
+
+
+def test_the_interval_is_wide_where_three_people_differ() -> None:
+    told = seconds_per_answer([2.0] * 30 + [4.0] * 30 + [9.0] * 30, people=["ann"] * 30 + ["bob"] * 30 + ["cleo"] * 30)
+    assert told.interval.low < 2.5
+    assert told.interval.high > 9
+
+
+def test_an_impossible_time_is_finite() -> None:
+    told = seconds_per_answer([1e308, 1e308, math.inf, math.nan, 3.0])
+    assert all(map(math.isfinite, (told.mean, told.overall, told.interval.low, told.interval.high)))
+    assert np.isfinite(worked([math.inf, 1e308])).all()
+
+
 @given(st.lists(st.floats(0, 1e6), max_size=40))
 def test_what_is_worked_is_never_more_than_it_took(times: list[float]) -> None:
     assert (worked(times) <= np.array(times, np.float64)).all()
