@@ -9,11 +9,11 @@ from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling import history
 
 
-def answers(lake: Lake, version: Version) -> pa.Table:
+def answers(lake: Lake, version: Version, *, reveal: bool = False) -> pa.Table:
     """Answers that were neither deleted nor taken back with their batch: seq, annotation_id, batch, sample_id, annotator, answer, label.
 
     Of two answers of one person for one sample, in two batches, both are there. Labels read as the class list of the version
-    says. People make answers, so they fit in memory.
+    says, masked where they wait for a sign-off unless `reveal`. People make answers, so they fit in memory.
     """
     columns = ["seq", "annotation_id", "batch", "sample_id", "annotator", "answer", "label", "state"]
     rows = lake.latest("annotations", version, columns)
@@ -24,5 +24,5 @@ def answers(lake: Lake, version: Version) -> pa.Table:
     if withdrawn:
         states = zip(rows["annotation_id"].to_pylist(), rows["seq"].to_pylist(), strict=True)
         rows = rows.filter(pa.array([state not in withdrawn for state in states], pa.bool_()))
-    label = class_lists.read(lake, version).read(rows["label"], rows["seq"])
+    label = class_lists.read(lake, version).read(rows["label"], rows["seq"], reveal=reveal)
     return rows.set_column(rows.column_names.index("label"), "label", label).drop_columns(["state"])

@@ -30,7 +30,9 @@ from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.seeds import generator
 
-READ = ("samples", "labels", "classes", "predictions", "models", "evidence", "batches", "annotations", "audit_samples")
+READ = (
+    "samples", "labels", "classes", "predictions", "models", "evidence", "batches", "annotations", "annotators", "audit_samples",
+)  # fmt: skip
 
 
 def run_audit(

@@ -16,14 +16,12 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.files.landing import refuse_taken
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.answers import answers
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.verified import STRATEGY, agreed, verified
-from secondlook.jobs.people.annotators import paused
 from secondlook.jobs.review.batches import queue_files
 from secondlook.jobs.share.adjudicated import STRATEGY as AUDIT
-from secondlook.jobs.share.adjudicated import experts
+from secondlook.jobs.share.adjudicated import countable, experts
 from secondlook.labeling.adjudication import PEOPLE, Adjudicated, Open, Voice, adjudicate
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
@@ -61,7 +59,7 @@ def adjudications(
 ) -> dict[str, tuple[Adjudicated | Open, list[Voice]]]:
     """For each content that a verification asked for: what people together say, and each one's newest answer.
 
-    Answers to an audit count, too, as they are given alike. Those of paused people don't.
+    Answers to an audit count, too, as they are given alike.
     """
     asked = lake.latest("batches", version, ["batch", "sample_id", "strategy"])
     tasks = zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True)
@@ -71,12 +69,11 @@ def adjudications(
     content = dict(zip(samples["sample_id"].to_pylist(), samples["content_id"].to_pylist(), strict=True))
     wanted = {content[sample_id] for sample_id in mine.to_pylist() if content.get(sample_id)}
     voices: dict[str, dict[str, Voice]] = {one: {} for one in wanted}
-    silent = paused(lake, version)
-    given = answers(lake, version).sort_by([("seq", "ascending"), ("annotation_id", "ascending")])
+    given = countable(lake, version).sort_by([("seq", "ascending"), ("annotation_id", "ascending")])
     for row in given.to_pylist():
         its = content.get(row["sample_id"])
         blind = strategy.get((row["batch"], row["sample_id"])) in BLIND
-        if its in voices and blind and row["annotator"] not in silent:
+        if its in voices and blind:
             voices[its][row["annotator"]] = Voice(row["annotator"], row["answer"], row["label"])
     heard = {one: list(its.values()) for one, its in voices.items()}
     return {one: (adjudicate(its, chosen_experts), its) for one, its in heard.items()}

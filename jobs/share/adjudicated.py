@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake.answers import answers
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.people.annotators import paused
 from secondlook.labeling.adjudication import Adjudicated, Open, Voice, adjudicate
 from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet, fit
 from secondlook.pipeline.audit.share.sampling import Design
@@ -122,14 +123,14 @@ def _drawn(
 
 
 def voices_by_content(lake: Lake, version: Version, began: int) -> dict[str, list[Voice]]:
-    """For each picture that an audit asked for, the newest answer of each person to its batches: those from `began` on."""
+    """For each picture that an audit asked for, the newest answer to its batches of each person who counts: those from `began` on."""
     asked = lake.latest("batches", version, ["batch", "sample_id", "strategy"])
     asked = asked.filter(pc.equal(asked["strategy"], STRATEGY))
     both = zip(asked["batch"].to_pylist(), asked["sample_id"].to_pylist(), strict=True)
     tasks = {(batch, sample_id) for batch, sample_id in both if number(batch) >= began}
     if not tasks:
         return {}
-    given = answers(lake, version)
+    given = countable(lake, version)
     given = given.filter(pc.is_in(given["batch"], value_set=pc.unique(asked["batch"])))
     content = _contents(lake, version, given["sample_id"])
     newest: dict[str, dict[str, Voice]] = defaultdict(dict)
@@ -138,6 +139,17 @@ def voices_by_content(lake: Lake, version: Version, began: int) -> dict[str, lis
             mine = newest[content[row["sample_id"]]]
             mine[row["annotator"]] = Voice(row["annotator"], row["answer"], row["label"])
     return {one: list(people.values()) for one, people in newest.items()}
+
+
+def countable(lake: Lake, version: Version) -> pa.Table:
+    """The answers that adjudicate, as a commit counts them: not of paused people, nor of a class that is gone or waits for a sign-off."""
+    given = answers(lake, version, reveal=True)
+    classes = class_lists.read(lake, version)
+    silent = pa.array(sorted(paused(lake, version)), pa.string())
+    named = pc.unique(given["label"]).drop_null().to_pylist()
+    usable = pa.array([name for name in named if classes.concern(name) is None], pa.string())
+    speaks = pc.or_(pc.is_in(given["label"], value_set=usable), pc.not_equal(given["answer"], "label"))
+    return given.filter(pc.and_(speaks, pc.invert(pc.is_in(given["annotator"], value_set=silent))))
 
 
 def _contents(lake: Lake, version: Version, sample_ids: pa.ChunkedArray) -> dict[str, str]:

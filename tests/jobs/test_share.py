@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from secondlook.jobs.cli import run as command
+from secondlook.jobs.history import class_changes
+from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
-from secondlook.jobs.review import answers_file, audit, batches, commit
+from secondlook.jobs.people import roster
+from secondlook.jobs.review import answers_file, audit, batches, cases, commit
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
 from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
@@ -190,6 +193,49 @@ def test_one_answer_is_called_disputed_and_three_or_an_expert_are_the_truth(
     assert share.run(lake, EXPERT)["called"] == "share of wrong labels"
     reply(lake, tmp_path, batch, says, people=["bob"])
     assert share.run(lake, Settings())["called"] == "share of wrong labels"
+
+
+def test_a_paused_person_is_not_heard_in_an_audit_and_commit_says_the_same(
+    lake: Lake, honest: Honest, tmp_path: Path
+) -> None:
+    says = honest(200)
+    train(lake, 200)
+    batch = audit.run_audit(lake, Settings(), 120)["batch"]
+    wrong = set(asked(lake, batch)[::3])
+
+    def errs(who: str, sample: str) -> str:
+        return (
+            {"cat": "dog", "dog": "cat"}[says(who, sample)] if who == "cleo" and sample in wrong else says(who, sample)
+        )
+
+    reply(lake, tmp_path, batch, errs)
+    before = share.run(lake, Settings())
+    assert (before["called"], before["p_error"]["is"]) == ("share of wrong labels", "probability")
+    roster.run_change(lake, "cleo", "paused", "errs on a third", author="me")
+    told = share.run(lake, Settings())
+    assert told["called"] == "share that one more person disputes"
+    assert told["audit"]["open"] == {"fewer than three answers": 120}
+    assert told["value"] < before["value"] + 1e-9
+    assert told["p_error"] == {"answers": 0, "is": "score", "needed": 100}
+    found, _ = cases.cases(lake, lake.at(), Settings(), read_classes(lake, lake.at()))
+    heard = adjudicated.audit(lake, lake.at(), Settings())
+    assert heard is not None
+    assert {case.content: case.adjudicated for case in found} == {
+        one.content_id: one.adjudicated for one in heard.drawn
+    }
+    again = audit.run_audit(lake, Settings(), 500, again=True)
+    assert again["asked"] == 120, "two are left of three, so a third is asked"
+
+
+def test_an_answer_of_a_class_that_is_gone_is_no_voice_in_an_audit(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    ids = fill([("0.png", "cat", b"0"), ("1.png", "dog", b"1")], classes=["lamp"])
+    batch = audit.run_audit(lake, Settings(), 2)["batch"]
+    says = {"ann": "lamp", "bob": "lamp", "cleo": "cat"}
+    reply(lake, tmp_path, batch, lambda who, sample: says[who] if sample == ids["0.png"] else "dog")
+    class_changes.run(lake, "retired", "lamp", reason="none", author="me")
+    heard = adjudicated.audit(lake, lake.at(), Settings())
+    assert heard is not None
+    assert heard.open == {"fewer than three answers": 1}, "and not three who say none of these"
 
 
 def test_what_has_no_majority_is_asked_again(lake: Lake, honest: Honest, tmp_path: Path) -> None:
