@@ -325,6 +325,37 @@ def test_a_reverted_verification_is_none(lake: Lake, fill: Fill, tmp_path: Path)
     assert verified(lake, lake.at()) == set()
 
 
+def test_two_who_are_left_of_three_verify_nothing_until_a_third_answers(
+    lake: Lake, fill: Fill, tmp_path: Path, labels_of: Any
+) -> None:
+    ids = fill(pictures(2, "test"))
+    predict(lake, {"0": "cat", "1": "dog"})
+    ask(lake)
+    three = [line for who in ("ann", "bob", "cleo") for line in says(who, set(), 2)]
+    pull(lake, tmp_path, "a.csv", [*three, "dan,p/001.png,dog,1"])
+    commit.run(lake, Settings())
+    assert len(verified(lake, lake.at())) == 2
+    roster.run_change(lake, "cleo", "paused", "errs", author="me")
+    assert verified(lake, lake.at()) == {ids["p/001.png"]}, "three are left of four"
+    commit.run(lake, Settings(), again=True)
+    assert labels_of()["p/000.png"] == "cat", "two and the model decide it still"
+    assert verified(lake, lake.at()) == {ids["p/001.png"]}, "but the model has a voice in that"
+    assert ask(lake, again=True)["asked"] == 1
+    pull(lake, tmp_path, "b.csv", ["dan,p/000.png,cat,1"])
+    assert commit.run(lake, Settings())["verified"] == 1
+    assert len(verified(lake, lake.at())) == 2
+
+
+def test_who_is_resumed_verifies_again(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill(pictures(1, "test"))
+    ask(lake)
+    pull(lake, tmp_path, "a.csv", [f"{who},p/000.png,cat,1" for who in ("ann", "bob", "cleo")])
+    commit.run(lake, Settings(), with_model=False)
+    for event, sure in (("paused", 0), ("resumed", 1)):
+        roster.run_change(lake, "cleo", event, "why", author="me")
+        assert len(verified(lake, lake.at())) == sure
+
+
 def test_an_unknown_split_is_one_sentence(lake: Lake, fill: Fill) -> None:
     fill(pictures(2, "test"))
     with pytest.raises(UserError, match="unknown split 'tset', did you mean 'test'"):
