@@ -112,6 +112,23 @@ def _restored(one: Outcome, result: Undecided, classes: Classes, again: str, now
     return made
 
 
+def unmade(events: Sequence[history.Event]) -> set[int]:
+    """The seqs of one sample's decisions that a later commit weighed anew and would not decide any more; reverts are not told here."""
+    gone = history.withdrawn(events)
+    found: set[int] = set()
+    decided: list[int] = []
+    for event in events:
+        if event.seq in gone or (event.source == "revert" and "undecided" not in event.evidence):
+            continue
+        if "undecided" in event.evidence:
+            found.update(decided)
+        elif "votes" in event.evidence or "spread_from" in event.evidence:
+            decided.append(event.seq)
+        else:
+            decided.clear()
+    return found
+
+
 def _today(event: history.Event, classes: Classes) -> str | None:
     import pyarrow as pa
 
