@@ -1,7 +1,7 @@
 """`secondlook review status`: how far people are, what their time brings, what is left, and whether to stop."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from secondlook.jobs.people.pace import speeds
 from secondlook.jobs.people.roster import run_roster
 from secondlook.jobs.people.roster import told as told_person
 from secondlook.jobs.review import amplify
+from secondlook.jobs.review.decisions import unmade
 from secondlook.jobs.share.adjudicated import audit as read_audit
 from secondlook.jobs.share.share import population_of, progress, told_progress
 from secondlook.jobs.terminal.console import finish, out
@@ -30,7 +31,8 @@ from secondlook.pipeline.core.statistics import Share
 def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, Any]]:
     """Batches, oldest first: batch, time, asked, answered (samples with an answer), decided, reverted.
 
-    A sample is decided where a decision of this batch, or of an equal picture or a later batch, used its answers.
+    A sample is decided where a decision of this batch, or of an equal picture or a later batch, used its answers. Where that was weighed anew since and
+    would not be decided any more, it isn't.
     """
     version = lake.at(as_of)
     asked = lake.latest("batches", version).sort_by([("seq", "ascending"), ("batch", "ascending")])
@@ -39,7 +41,9 @@ def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, 
     answered = {(row["batch"], row["sample_id"]) for row in given}
     labels = lake.read("labels", version)
     touched = pc.unique(labels.filter(pc.equal(labels["source"], "review"))["sample_id"]).to_pylist()
-    used, withdrawn = history.uses(history.by_sample(labels, touched))
+    events = history.by_sample(labels, touched)
+    used, withdrawn = history.uses(events)
+    used &= _decided(events)
     states = {(row["annotation_id"], row["seq"]): (row["batch"], row["sample_id"]) for row in given}
     decided = {states[state] for state in used if state in states}
     reverted = {states[state] for state in withdrawn if state in states}
@@ -54,6 +58,17 @@ def run_status(lake: Lake, *, as_of: str | int | None = None) -> list[dict[str, 
         for name, tasks in (("answered", answered), ("decided", decided), ("reverted", reverted)):
             counts[name] += task in tasks
     return list(batches.values())
+
+
+def _decided(events: Mapping[str, Sequence[history.Event]]) -> set[tuple[str, int]]:
+    """The states of annotations that decisions were made of which were not dropped when they were weighed anew."""
+    found: set[tuple[str, int]] = set()
+    for its in events.values():
+        dropped = unmade(its)
+        for event in its:
+            if event.seq not in dropped and "undecided" not in event.evidence:
+                found.update((vote["annotation"], vote["seq"]) for vote in event.evidence.get("votes", ()))
+    return found
 
 
 def status(

@@ -32,17 +32,31 @@ class Rate(NamedTuple):
 
 @dataclass(frozen=True)
 class Pace:
-    """What people's time has brought: `fixed` labels in `hours`, a rate; and `following`, the next hour's (None: too few answers)."""
+    """What people's time has brought: `fixed` labels in `hours`, a rate; and `following`, the next hour's (None: too few answers).
+
+    `seen`: the hours that the next one is forecast from.
+    """
 
     fixed: int
     hours: float
     rate: Rate
     following: Rate | None
+    seen: float
 
 
-def pace(fixed: npt.ArrayLike, seconds: npt.ArrayLike, rng: np.random.Generator) -> Pace | None:
+class Left(NamedTuple):
+    """How many labels there are to fix: expected, and where that lies with 95 % confidence (where nobody knows, the same)."""
+
+    value: float
+    interval: Interval
+
+
+def pace(
+    fixed: npt.ArrayLike, seconds: npt.ArrayLike, rng: np.random.Generator, *, stands: npt.ArrayLike | None = None
+) -> Pace | None:
     """From V answers in the order in which they were given: labels that each fixed (0, 1, more with copies) and its seconds.
 
+    `stands` (V,): the answers that tell of the next hour; not those whose decision was taken back, which would look like hours that fixed nothing.
     None without an answer.
     """
     counts, took = np.asarray(fixed, np.float64), np.asarray(seconds, np.float64)
@@ -54,8 +68,21 @@ def pace(fixed: npt.ArrayLike, seconds: npt.ArrayLike, rng: np.random.Generator)
     spread = _spread(windows, total / hours * lengths, 1)
     draws = rng.gamma(total / spread + 0.5, spread / hours, DRAWS)
     rate = Rate(total / hours, _middle(draws))
-    following = _forecast(windows, lengths, rng) if len(counts) >= LEAST_ANSWERS else None
-    return Pace(int(total), hours, rate, following)
+    chosen = np.ones(len(counts), bool) if stands is None else np.asarray(stands, bool)
+    seen = float(took[chosen].sum()) / 3600
+    enough = chosen.sum() >= LEAST_ANSWERS and seen > 0
+    following = _forecast(*_windows(counts[chosen], took[chosen] / 3600), rng) if enough else None
+    return Pace(int(total), hours, rate, following, seen)
+
+
+def at_most(rate: Rate, left: Left) -> Rate:
+    """An hour's rate, which fixes no more labels than there are.
+
+    >>> at_most(Rate(632, Interval(191, 2016)), Left(218, Interval(100, 300)))
+    Rate(value=218, interval=Interval(low=100, high=300))
+    """
+    ends = min(rate.interval.low, left.interval.low), min(rate.interval.high, left.interval.high)
+    return Rate(min(rate.value, left.value), Interval(*ends))
 
 
 def worth_going_on(next_hour: float, *, least: float, worth: float, price: float) -> bool:

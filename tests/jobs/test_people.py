@@ -511,6 +511,81 @@ def test_fixed_labels_count_copies_once_decided_and_until_reverted(
     assert brought() == (0, 1.0)
 
 
+def test_an_hour_is_expected_to_fix_no_more_than_is_left_and_less_once_work_is_undone(
+    lake: Lake, fill: Fill, tmp_path: Path
+) -> None:
+    fill([*pictures(120), ("none.png", None, b"none")])
+    predict(lake, {str(i): other(i) if i % 12 == 1 else truth(i) for i in range(120)})
+    lines = [f"ann,p/{i:03d}.png,{other(i) if i % 12 == 0 else truth(i)},3" for i in range(120)]
+    for n, part in enumerate((lines[:60], lines[60:])):
+        pull(lake, tmp_path, f"w{n}.csv", part)
+        commit.run(lake, Settings(), with_model=False)
+
+    def told() -> dict[str, Any]:
+        return dict(status.everything(lake, Settings())["worth"])
+
+    found = told()
+    assert found["fixed"] == 10
+    left = found["errors_left"]["value"] + 1  # one picture has no label
+    assert found["unlabeled"] == 1
+    assert found["all_of_it"] is True
+    assert found["next_hour"]["value"] == left < found["per_hour"]["value"]
+    assert found["next_hour"]["interval"][1] <= left
+    last = list(status.lines(status.everything(lake, Settings())))[-1]
+    assert "all that is left, a guess from 6 minutes of work" in last
+    for word in ("w0", "w1"):
+        revert.run_revert(lake, word)
+        after = told()
+        assert after["next_hour"] is None or after["next_hour"]["value"] <= after["errors_left"]["value"] + 1
+    assert (after["fixed"], after["next_hour"], after["stop"]) == (0, None, None), "nothing is left to go by"
+
+
+def test_time_that_measures_and_time_that_waits_is_said(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill([*pictures(30, "test"), *((f"q/{i}.png", "cat", b"q%d" % i) for i in range(30))])
+    ask(lake)
+    pull(lake, tmp_path, "v.csv", says("ann", set(), 30, 12))
+    pull(lake, tmp_path, "w.csv", [f"bob,q/{i}.png,{'dog' if i % 3 else 'cat'},24" for i in range(30)])
+    commit.run(lake, Settings(), with_model=False)
+    pull(lake, tmp_path, "late.csv", [f"cleo,q/{i}.png,cat,36" for i in range(30)])
+    told = status.everything(lake, Settings())
+    assert told["worth"]["hours"] == 0.2
+    assert told["worth"]["hours_left_out"] == {"measuring": 0.1, "waiting": 0.3}
+    shown = "20 labels fixed in 0.2 hours of people's time (without 0.1 of audits and verifications and 0.3 that wait for a commit): "
+    assert any(line.startswith(shown) for line in status.lines(told))
+
+
+def test_what_is_not_decided_any_more_is_neither_fixed_nor_decided(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill([*pictures(30), ("copy.png", "cat", b"0")])
+    pull(lake, tmp_path, "w.csv", says("eve", {0, 1, 2, 3, 4}, 10, 60))
+    pull(lake, tmp_path, "x.csv", says("ann", {12}, 20, 60)[10:])
+    commit.run(lake, Settings(), with_model=False)
+
+    def told() -> tuple[int, list[tuple[int, int]]]:
+        found = status.everything(lake, Settings())
+        return found["worth"]["fixed"], [(one["decided"], one["reverted"]) for one in found["batches"]]
+
+    assert told() == (7, [(10, 0), (10, 0)]), "five, a copy and one"
+    roster.run_change(lake, "eve", "paused", "errs", author="me")
+    summary = commit.run(lake, Settings(), with_model=False, again=True)
+    assert summary["restored"] == 11
+    assert told() == (1, [(0, 0), (10, 0)])
+    roster.run_change(lake, "eve", "resumed", "not her", author="me")
+    commit.run(lake, Settings(), with_model=False, again=True)
+    assert told() == (7, [(10, 0), (10, 0)])
+
+
+def test_a_label_that_answers_change_back_was_not_fixed_twice(
+    lake: Lake, fill: Fill, tmp_path: Path, labels_of: Any
+) -> None:
+    fill(pictures(1), classes=CLASSES)
+    seen = []
+    for n, (who, label) in enumerate([("ann", "dog"), ("bob", "cat"), ("cleo", "cat")]):
+        pull(lake, tmp_path, f"{n}.csv", [f"{who},p/000.png,{label},60"])
+        commit.run(lake, Settings(), with_model=False)
+        seen.append((labels_of()["p/000.png"], status.everything(lake, Settings())["worth"]["fixed"]))
+    assert (seen[0], seen[-1]) == (("dog", 1), ("cat", 0))
+
+
 def test_the_commands_list_change_and_complain_in_a_sentence(
     lake: Lake, fill: Fill, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from secondlook.labeling.people.stopping import LEAST_ANSWERS, pace, worth_going_on
+from secondlook.labeling.people.stopping import LEAST_ANSWERS, Left, Rate, at_most, pace, worth_going_on
+from secondlook.pipeline.core.statistics import Interval
 
 
 def test_a_rate_by_hand() -> None:
@@ -76,6 +79,31 @@ def test_nothing_fixed_is_forecast_as_little_and_not_as_nothing() -> None:
     assert told.following is not None
     assert told.following.value < 10
     assert told.rate.interval.high > 0
+
+
+def test_what_was_taken_back_does_not_look_like_a_slow_beginning() -> None:
+    stands = np.arange(400) >= 200
+    fixed = stands & (np.arange(400) % 4 == 0)  # those of the first half were reverted
+    seconds = np.full(400, 3.0)
+    told = pace(fixed, seconds, np.random.default_rng(0), stands=stands)
+    without = pace(fixed, seconds, np.random.default_rng(0))
+    assert told is not None
+    assert without is not None
+    assert told.following is not None
+    assert without.following is not None
+    assert (told.fixed, told.hours, told.seen) == (50, pytest.approx(1 / 3), pytest.approx(1 / 6))
+    assert told.following.value == pytest.approx(300, rel=0.1), "as the half that stands"
+    assert without.following.value > 1.15 * told.following.value
+    assert pace(fixed, seconds, np.random.default_rng(0), stands=np.zeros(400, bool)).following is None  # type: ignore[union-attr]
+
+
+@given(st.lists(st.floats(0, 1e6), min_size=6, max_size=6))
+def test_an_hour_fixes_no_more_than_there_is(numbers: list[float]) -> None:
+    (low, middle, high), (least, left, most) = sorted(numbers[:3]), sorted(numbers[3:])
+    told = at_most(Rate(middle, Interval(low, high)), Left(left, Interval(least, most)))
+    assert told.interval.low <= told.value <= told.interval.high
+    assert told.value == min(middle, left)
+    assert told.interval.high <= most
 
 
 def test_money_decides_where_it_is_said_and_labels_else() -> None:
