@@ -23,9 +23,11 @@ from secondlook.jobs.review.batches import queue_files
 from secondlook.jobs.share.adjudicated import STRATEGY, Audit, audit, calibration, voices_by_content
 from secondlook.jobs.share.adjudicated import experts as experts_of
 from secondlook.jobs.share.frame import Frame, frame, same_labels
+from secondlook.jobs.share.share import ENOUGH
 from secondlook.labeling.adjudication import PEOPLE, Adjudicated, adjudicate
 from secondlook.pipeline.audit.labels.calibrated import Calibrator
 from secondlook.pipeline.audit.share.sampling import Design, draw, united
+from secondlook.pipeline.audit.share.share import LEAST
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.seeds import generator
@@ -33,6 +35,7 @@ from secondlook.pipeline.core.seeds import generator
 READ = (
     "samples", "labels", "classes", "predictions", "models", "evidence", "batches", "annotations", "annotators", "audit_samples",
 )  # fmt: skip
+SPARE = 1.5  # as many pictures as the share takes, so that it is told where people don't agree on a third of them
 
 
 def run_audit(
@@ -74,6 +77,7 @@ def run_audit(
         "drawn": sum(row["batch"] is None for row in made.rows),
         "how": made.how,
         "clipped": _clipped(made, n, again),
+        "few": _few(made),
         "version": None,
     }
     if not made.asked and not made.rows:
@@ -113,6 +117,16 @@ def _clipped(made: _Draw, n: int, again: bool) -> str:
     if again or drawn >= n:
         return ""
     return f"{n:,} were asked for, and {drawn:,} labeled pictures were left to draw: the audit has all of them now"
+
+
+def _few(made: _Draw) -> str:
+    """Why an audit of so few pictures may say nothing; "" where they are enough, or none was drawn."""
+    if not made.rows or len(made.rows) >= SPARE * LEAST:
+        return ""
+    return (
+        f"the audit has {len(made.rows):,} pictures; the share of wrong labels takes {LEAST} on which people agree, and they don't on all: "
+        f"draw {ENOUGH} or more"
+    )
 
 
 def _unsettled(found: Audit | None) -> list[str]:

@@ -23,6 +23,8 @@ def told(summary: Mapping[str, Any], *, files: bool, dry_run: bool = False) -> I
         yield f"{summary['audit']}: {summary['drawn']} pictures drawn, {summary['how']}"
     if summary.get("clipped"):
         yield str(summary["clipped"])
+    if summary.get("few"):
+        yield str(summary["few"])
     if summary.get("verify"):
         yield _verified(summary["verify"])
     if not summary["asked"]:

@@ -28,6 +28,7 @@ from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
+ENOUGH = 100  # pictures that an audit should have: of fewer, the interval is wide, and some come out without agreement
 WRONG, DISPUTED, MODEL = "share of wrong labels", "share that one more person disputes", "the model's estimate"
 
 
@@ -35,7 +36,8 @@ def run(lake: Lake, settings: Settings, version: Version | None = None) -> dict[
     """What is known of the share of wrong labels at a version.
 
     `called` says what `value` is: WRONG (adjudicated answers, with `interval`), DISPUTED (people's single answers, with
-    `interval`), MODEL (no audit answers, no interval), or None where there is neither audit nor model. `classes`: the same for each class
+    `interval`), MODEL (no audit answers, no interval), or None where there is neither audit nor model. `answers` counts the pictures that were
+    answered, however many people looked at each. `classes`: the same for each class
     with enough answers. `audit`: how far the audit is. `p_error`: whether it is a score or a probability.
     """
     at = version or lake.at()
@@ -204,12 +206,14 @@ def told(summary: Mapping[str, Any]) -> list[str]:
     lines = told_share(summary)
     if summary["called"] not in {None, MODEL}:
         lines.append(f"  of {_many(summary)} as of version {summary['audit']['drawn_from']}; {summary['method']}")
-        lines += [f"  {one['class']}: {_figure(one)}, {one['answers']} answers" for one in summary["classes"]]
+        lines += [f"  {one['class']}: {_figure(one)}, {one['answers']} pictures" for one in summary["classes"]]
         if summary["classes"] and summary["pooled"]:
-            lines.append(f"  {summary['pooled']} classes have fewer than {LEAST} answers and are in the whole only")
+            lines.append(
+                f"  {summary['pooled']} classes have fewer than {LEAST} answered pictures and are in the whole only"
+            )
     state = summary["audit"]
     if state:
-        lines += told_progress(state)
+        lines += [*told_progress(state), *_missing(summary["called"], state)]
         if state["changed_since"]:
             lines.append(_since(summary))
     return [*lines, told_p_error(summary)]
@@ -223,7 +227,19 @@ def told_share(summary: Mapping[str, Any]) -> list[str]:
         ]
     if summary["called"] is None:
         return []
-    return [f"{summary['called']}: {_figure(summary)}, from {summary['answers']:,} answers"]
+    return [f"{summary['called']}: {_figure(summary)}, from answers to {summary['answers']:,} pictures"]
+
+
+def _missing(called: str | None, state: Mapping[str, Any]) -> list[str]:
+    """What an audit lacks to tell the share of wrong labels, in a line; none where it tells it."""
+    lacks = LEAST - state["adjudicated"]
+    if called == WRONG or lacks <= 0:
+        return []
+    line = f"  {lacks} more adjudicated label{'s make' if lacks > 1 else ' makes'} it the {WRONG}: "
+    left = state["drawn"] - state["adjudicated"]
+    if left >= lacks:
+        return [f"{line}answers to what is open (`secondlook review push --audit {left} --again` asks once more)"]
+    return [line + f"`secondlook review push --audit {ENOUGH}` draws enough"]
 
 
 def told_progress(state: Mapping[str, Any]) -> list[str]:

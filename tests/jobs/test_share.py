@@ -15,8 +15,9 @@ from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
-from secondlook.jobs.people import roster
+from secondlook.jobs.people import roster, stop
 from secondlook.jobs.review import answers_file, audit, batches, cases, commit
+from secondlook.jobs.review.told import told as told_batch
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
 from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
@@ -328,6 +329,45 @@ def test_the_verbs(lake: Lake, honest: Honest, tmp_path: Path, capsys: pytest.Ca
     assert shown["called"] == "share of wrong labels"
     assert command(["share", *at]) == 0
     assert "95 % interval" in capsys.readouterr().out
+
+
+def test_a_small_audit_says_what_is_missing_to_be_the_share_of_wrong_labels(
+    lake: Lake, honest: Honest, tmp_path: Path
+) -> None:
+    says = honest(200)
+    made = audit.run_audit(lake, Settings(), 30)
+    assert any("draw 100 or more" in line for line in told_batch(made, files=False))
+    hard = asked(lake, made["batch"])[0]
+    answers = {"ann": "cat", "bob": "dog", "cleo": "unsure"}
+    reply(lake, tmp_path, made["batch"], lambda who, sample: answers[who] if sample == hard else says(who, sample))
+    told = share.run(lake, Settings())
+    lines = share.told(told)
+    assert lines[0].startswith("share that one more person disputes")
+    assert lines[0].endswith("from answers to 30 pictures"), "not 90, and not 30 answers"
+    assert any(
+        "1 more adjudicated label makes it the share of wrong labels: answers to what is open" in x for x in lines
+    )
+    assert stop.errors_left(lake, lake.at(), Settings()) is None, "a dispute is no wrong label"
+    train(lake, 200)
+    left = stop.errors_left(lake, lake.at(), Settings())
+    assert left is not None
+    assert (left["from"], left["interval"], left["value"]) == ("the model's estimate", None, pytest.approx(20, abs=10))
+    more = audit.run_audit(lake, Settings(), 30)
+    assert more["few"] == "", "the audit has 60 by now"
+    reply(lake, tmp_path, more["batch"], says)
+    assert not any("more adjudicated" in line for line in share.told(share.run(lake, Settings())))
+    left = stop.errors_left(lake, lake.at(), Settings())
+    assert left is not None
+    assert left["from"] == "share of wrong labels"
+
+
+def test_an_audit_too_small_for_what_is_missing_asks_for_a_larger_one(
+    lake: Lake, honest: Honest, tmp_path: Path
+) -> None:
+    says = honest(100)
+    reply(lake, tmp_path, audit.run_audit(lake, Settings(), 12)["batch"], says)
+    lines = share.told(share.run(lake, Settings()))
+    assert any("18 more adjudicated labels make it" in x and "`secondlook review push --audit 100`" in x for x in lines)
 
 
 def test_an_audit_needs_labels(lake: Lake, fill: Fill) -> None:
