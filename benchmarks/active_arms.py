@@ -17,6 +17,7 @@ from secondlook.labeling.acquire.choose import Rules, choose
 from secondlook.labeling.acquire.worth import channel, per_second
 from secondlook.labeling.consensus.layout import Voice
 from secondlook.labeling.consensus.weigh import weigh
+from secondlook.pipeline.learn.crossfit import trusted
 
 Array = npt.NDArray[Any]
 K = 10
@@ -128,8 +129,10 @@ class Ours:
         """See the fields."""
         beliefs, right = self._weighed(known) if self.consensus else _majority(known)
         decided, bought = beliefs.argmax(axis=1), known.bought
-        # What one person says is learned from as it is: the model's own guess would only tell it what it knows.
-        targets = np.where(bought[:, None] > 1, beliefs, hot(known.latest))
+        # What one person says is learned from as it is, since the model's own guess would only tell it what it knows; but for
+        # what a refit of `secondlook train` leaves out, the labels that another class clearly beats.
+        alone = (bought == 1) & trusted(known.latest, beliefs)
+        targets = np.where(alone[:, None], hot(known.latest), beliefs)
         if self.random:
             value = known.rng.random(len(bought)) - bought
         elif self.worth:

@@ -133,6 +133,9 @@ def run(job: tuple[str, str, int]) -> dict[str, Any]:
     known, model = world.begin(start, seed), world.model(start, seed)
     known.probs, tested = _learn(model, start, known, arms.hot(known.latest))
     said, bought = plan.judge(known), 0
+    if plan.refit:
+        known.probs, tested = _learn(model, start, known, said.targets)
+        said = plan.judge(known)
     marks = [_mark(world, bought, said, tested)]
     for goal in (goal for goal in ROUNDS if goal <= plan.most):
         world.buy(known, plan.take(known, said, goal - bought))

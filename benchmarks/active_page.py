@@ -107,7 +107,7 @@ def page(report: dict[str, Any]) -> str:
 Real answers of CIFAR-10N, replayed on frozen MobileNetV2 features. In the first part every picture has a label by one person (`random1`) and a
 second and third answer can be bought (`random2`, then `random3`; 100,000 in all). In the second 1,000 pictures have a label, and all three answers
 can be bought. Counted is what is decided in the end for all {report["n"]:,} pictures, against CIFAR-10's published labels, which nobody sees before. The model
-is the same for all arms and is fitted again on each arm's own labels after 1,000, 2,500, 5,000, 7,000, 8,500, 10,000, 20,000, 50,000 and 100,000
+is the same for all arms and is fitted again on each arm's own labels at the start and after 1,000, 2,500, 5,000, 7,000, 8,500, 10,000, 20,000, 50,000 and 100,000
  answers. It is a quick stand-in for the heads of `secondlook train`, a kernel machine and neighbours on the same features (benchmarks/active_model.py).
 secondlook's arm is the product's own `labeling.consensus.weigh`, `labeling.acquire.worth` and `labeling.acquire.choose` with the default settings.
 
