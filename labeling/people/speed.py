@@ -103,7 +103,8 @@ def _interval(cost: Floats, people: Sequence[str], mean: float) -> Interval:
     groups = int(who.max()) + 1
     error = _standard_error(cost - mean)
     if groups > 2:  # three people may be alike by chance: they are never surer than their answers are
-        error = max(error, _standard_error(np.bincount(who, cost - mean, minlength=groups)) * groups / len(cost))
+        sums = np.bincount(who, cost - mean, minlength=groups).astype(np.float64)
+        error = max(error, _standard_error(sums) * groups / len(cost))
     freedom = (groups if groups > 2 else len(cost)) - 1
     factor = float(np.exp(min(float(student.ppf(0.975, freedom)) * error / max(mean, 1e-9), 10.0)))
     return Interval(mean / factor, mean * factor)

@@ -20,6 +20,7 @@ from secondlook.jobs.review import answers_file, audit, batches, cases, commit
 from secondlook.jobs.review.told import told as told_batch
 from secondlook.jobs.share import adjudicated, share
 from secondlook.jobs.share.frame import frame
+from secondlook.labeling.tickets import ticket
 from secondlook.pipeline.audit.labels.calibrated import Calibrator, NotYet
 from secondlook.pipeline.core.config import ReviewSettings, Settings
 from secondlook.pipeline.core.errors import UserError
@@ -114,7 +115,8 @@ def test_the_queue_hides_that_it_is_an_audit(lake: Lake, honest: Honest, tmp_pat
     assert list(found[0]) == ["annotator", "key", "label", "seconds", "picture", "choices"]
     assert len({row["key"] for row in found}) == len(found) == 200
     population = frame(lake, lake.at())
-    score = dict(zip(population.sample_id.to_pylist(), population.score.tolist(), strict=True))
+    named = [ticket(lake.versions.secret(), summary["batch"], sample) for sample in population.sample_id.to_pylist()]
+    score = dict(zip(named, population.score.tolist(), strict=True))
     doubts = np.array([score[row["key"]] for row in found])
     assert abs(np.corrcoef(np.arange(200), doubts)[0, 1]) < 0.2, "in random order, not by doubt"
     assert "audit" not in (tmp_path / "queue.csv").read_text(encoding="utf-8")
