@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import t as student
 
+from secondlook.labeling.answers import LONGEST_S
 from secondlook.pipeline.core.statistics import Interval
 
 DEFAULT_S = 6.0  # an answer's seconds while nobody has answered
 LEAN = 20.0  # answers that what is known already counts for
 FAR = 3.0  # deviations above the median from which a time is cut: 1 in 700 of log-normal times
 SPREAD = 0.25  # least deviation of log seconds, so that equal times don't cut all others
-MOST_S = 86_400.0  # a longer time is a mistake of a clock, not of a person
 TO_DEVIATION = 1.4826  # of a normal distribution: median absolute deviation → standard deviation
 
 Floats = npt.NDArray[np.float64]
@@ -51,7 +51,7 @@ def worked(seconds: npt.ArrayLike) -> Floats:
     >>> worked([4, 5, 6, 5, 4, 3600]).round(1).tolist()
     [4.0, 5.0, 6.0, 5.0, 4.0, 12.3]
     """
-    times = np.minimum(np.asarray(seconds, np.float64), MOST_S)
+    times = np.minimum(np.asarray(seconds, np.float64), LONGEST_S)
     if not len(times):
         return times
     logs = np.log(np.maximum(times, 0.1))

@@ -348,12 +348,18 @@ def test_two_who_are_left_of_three_verify_nothing_until_a_third_answers(
 
 def test_who_is_resumed_verifies_again(lake: Lake, fill: Fill, tmp_path: Path) -> None:
     fill(pictures(1, "test"))
+    predict(lake, {"0": "cat"})
     ask(lake)
     pull(lake, tmp_path, "a.csv", [f"{who},p/000.png,cat,1" for who in ("ann", "bob", "cleo")])
-    commit.run(lake, Settings(), with_model=False)
-    for event, sure in (("paused", 0), ("resumed", 1)):
+    commit.run(lake, Settings())
+    for event, sure in (("paused", 0), ("resumed", 1), ("paused", 0)):
         roster.run_change(lake, "cleo", event, "why", author="me")
         assert len(verified(lake, lake.at())) == sure
+    commit.run(lake, Settings(), again=True)
+    roster.run_change(lake, "cleo", "resumed", "why", author="me")
+    assert verified(lake, lake.at()) == set(), "the decision that holds is of two people and the model"
+    commit.run(lake, Settings(), again=True)
+    assert len(verified(lake, lake.at())) == 1
 
 
 def test_an_unknown_split_is_one_sentence(lake: Lake, fill: Fill) -> None:
