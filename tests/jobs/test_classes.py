@@ -303,7 +303,7 @@ def test_answers_and_predictions_of_an_old_class_count_for_the_new_one(
     lake: Lake, fill: Fill, labels_of: LabelsOf, tmp_path: Path
 ) -> None:
     fill(ANIMALS)
-    predicted(lake, ["cat", "dog", "hound"], {b"5": [0.4, 0.3, 0.3], b"1": [0.9, 0.1, 0.0]})
+    predicted(lake, ["cat", "dog", "hound"], {b"5": [0.4, 0.3, 0.3], b"1": [0.4, 0.5, 0.1]})
     assert queue.guesses(lake, lake.at())[content_id(b"5")].classes == ("cat", "dog")
     file = tmp_path / "early.csv"
     file.write_text("annotator,key,label,seconds\nann,new.png,hound,1\n")
