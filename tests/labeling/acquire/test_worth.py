@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -65,11 +66,11 @@ def test_shapes_that_do_not_fit_are_refused() -> None:
         gain([[0.5, 0.3, 0.2]], np.eye(2))
 
 
-def _beliefs(rng: np.random.Generator, n: int, k: int, d: int) -> np.ndarray:
+def _beliefs(rng: np.random.Generator, n: int, k: int, d: int) -> npt.NDArray[np.float64]:
     return np.asarray(rng.dirichlet(np.full(k * d, 0.4), n).reshape(n, k, d))
 
 
-def _enumerated(joint: np.ndarray, said: np.ndarray, ahead: int) -> float:
+def _enumerated(joint: npt.NDArray[np.float64], said: npt.NDArray[np.float64], ahead: int) -> float:
     """Every sequence of answers, what it makes of the belief, and how probable it is."""
     k, d = joint.shape
     right = 0.0
@@ -80,7 +81,7 @@ def _enumerated(joint: np.ndarray, said: np.ndarray, ahead: int) -> float:
         ]
         total = sum(scores)
         right += total * (max(scores) / total) if total > 0 else 0.0
-    return max(right - joint.sum(axis=1).max(), 0.0)
+    return max(float(right - joint.sum(axis=1).max()), 0.0)
 
 
 @settings(max_examples=40, deadline=None)
