@@ -260,6 +260,7 @@ def _evidence_line(evidence: Mapping[str, Any]) -> str:
 def _vote_in_words(vote: Mapping[str, Any], overruled: Collection[str]) -> str:
     """A vote, by how much it made its answer more likely, and whether it was overruled."""
     said = f"{vote['annotator']}: {vote['answer']}"
-    notes = [f"odds x{exp(min(vote['weight'], 20.0)):.2g}"] if vote.get("weight") else []
+    odds = exp(min(vote.get("weight") or 0.0, 20.0))
+    notes = [f"odds x{odds:,.0f}" if odds >= 10 else f"odds x{odds:.2g}"] if vote.get("weight") else []
     notes += ["overruled"] if vote["annotator"] in overruled else []
     return said + (f" ({', '.join(notes)})" if notes else "")
