@@ -85,8 +85,12 @@ def margin_order(known: Known) -> Said:
     return _replaced(known, best[:, -2] - best[:, -1] - 2.0 * known.bought)
 
 
-def activelab(known: Known) -> Said:
-    """cleanlab's ActiveLab says what to ask, its CROWDLAB decides."""
+def activelab(known: Known, *, random_first: bool = False) -> Said:
+    """cleanlab's ActiveLab says what to ask, its CROWDLAB decides.
+
+    CROWDLAB judges people by how often they agree, and where only doubted pictures were asked for twice they seem to agree by chance. With
+    `random_first` the first round is of random pictures.
+    """
     import pandas as pd
     from cleanlab.multiannotator import get_active_learning_scores, get_label_quality_multiannotator
     from cleanlab.rank import get_label_quality_scores
@@ -97,6 +101,8 @@ def activelab(known: Known) -> Said:
         decided = np.where(some, known.latest, known.probs.argmax(axis=1))
         value = np.full(len(some), -2.0)
         value[some] -= get_label_quality_scores(known.latest[some], known.probs[some])
+        if random_first:
+            value = known.rng.random(len(some))
         if rest is not None:
             value[~some] = -get_active_learning_scores(pred_probs_unlabeled=rest)[1]
         return Said(decided, hot(known.latest), value)

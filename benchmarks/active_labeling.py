@@ -66,6 +66,7 @@ GIVEN = {
     "random": Plan("random order, replaced", arms.at_random, seeds=5),
     "cleanlab": Plan("cleanlab's order, replaced", arms.cleanlab_order, seeds=5),
     "activelab": Plan("ActiveLab + CROWDLAB", arms.activelab, seeds=2),
+    "activelab after chance": Plan("… after 1,000 random answers", partial(arms.activelab, random_first=True)),
     "ours": OURS,
     "ours at random": Plan("our consensus, random order", Ours(random=True)),
     "no consensus": Plan("majority instead of consensus", Ours(consensus=False, worth=False), arms.batch),
