@@ -99,7 +99,7 @@ def activelab(known: Known, *, random_first: bool = False) -> Said:
     rest = known.probs[~some] if (~some).any() else None
     if known.bought.max() < 2:  # it asks for more than one annotator, and names this for one
         decided = np.where(some, known.latest, known.probs.argmax(axis=1))
-        value = np.full(len(some), -2.0)
+        value: Array = np.full(len(some), -2.0)
         value[some] -= get_label_quality_scores(known.latest[some], known.probs[some])
         if random_first:
             value = known.rng.random(len(some))
