@@ -17,6 +17,7 @@ from secondlook.labeling.acquire.spread import LEAST_PROBE, PROBE, Singles, Spre
 Floats = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 
+SMALL = 5  # pictures from which on a batch has one by chance at least: of fewer it would be too large a part
 SHORT = 10  # candidates that are compared with each other at first, for each picture of the batch
 LEAST = 200  # pictures that the short list is long enough for, at least
 MOST_SHORT = 400_000  # candidates that are compared: 200 MB of places
@@ -70,7 +71,8 @@ def choose(
     room = float(limit.pictures or 0) if counted else float(limit.seconds or 0.0)
     n = min(pictures(limit, cost), len(worth))
     drawn_from = np.arange(len(worth)) if drawable is None else np.flatnonzero(drawable)
-    size = min(round(n * rules.random_share), len(drawn_from))
+    least = int(rules.random_share > 0 and n >= SMALL)  # rounding would leave none of the share in a small batch
+    size = min(max(round(n * rules.random_share), least), len(drawn_from))
     by_chance = np.sort(rng.choice(drawn_from, size, replace=False)).astype(np.int64)
     room = max(room - float(cost[by_chance].sum()), 0.0)
     worth = worth.copy()

@@ -161,3 +161,11 @@ def test_who_would_have_been_left_out_is_said_with_figures() -> None:
     assert told["a0"]["0"]["kept"] == pytest.approx(20 / 90 / 0.2, abs=1e-3)
     assert left_out(told, 0.8) == ["a0 1: 1 asked for; without balance 0, 0.00 times as often as chance"]
     assert left_out(rates(groups, np.arange(20), np.arange(20)), 0.8) == []
+
+
+def test_a_small_batch_has_one_by_chance_too() -> None:
+    worth, cost = np.linspace(1.0, 2.0, 40), np.ones(40)
+    some = choose(worth, cost, Limit(pictures=5), Rules(random_share=0.05), np.random.default_rng(3))
+    assert (len(some.random), len(some.best)) == (1, 4)
+    none = choose(worth, cost, Limit(pictures=5), Rules(random_share=0.0), np.random.default_rng(3))
+    assert (len(none.random), len(none.best)) == (0, 5)
