@@ -7,9 +7,10 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import progress
-from secondlook.labeling.acquire.balance import NOT_SAID, Groups
+from secondlook.labeling.acquire.balance import Groups
 from secondlook.labeling.acquire.spread import sketch
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.core.seeds import generator
 
 MOST_VALUES = 40  # an attribute with more is a number or a name of its own, not a group

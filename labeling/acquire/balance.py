@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 Codes = npt.NDArray[np.int64]
-NOT_SAID = "(not said)"
 
 
 @dataclass(frozen=True)

@@ -7,60 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from secondlook.pipeline.core.bias_config import Attribute, BiasSettings, CardSettings
+from secondlook.pipeline.core.checked import Checked, setting
 from secondlook.pipeline.core.errors import UserError, unknown
 
 Section = TypeVar("Section")
 AUTO = "auto"  # a number that is chosen from the data
-
-
-def setting(
-    default: Any,
-    doc: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    choices: tuple[str, ...] = (),
-    number: bool = False,
-) -> Any:
-    """A field of a section: its default, one sentence about it, its unit, and what is allowed.
-
-    `number`: beside the words of `choices`, a float between `low` and `high` is allowed.
-    """
-    facts = {"doc": doc, "unit": unit, "low": low, "high": high, "choices": choices, "number": number}
-    return dataclasses.field(default=default, metadata=facts)
-
-
-def _check(section: str, field: dataclasses.Field[Any], value: Any) -> Any:
-    name, facts = f"[{section}] {field.name}", field.metadata
-    kind = type(field.default)
-    if facts["number"] and type(value) is not str:
-        kind = float
-    if kind is float and type(value) is int:
-        value = float(value)
-    if type(value) is not kind:
-        raise UserError(f"{name} takes a {kind.__name__}, got {value!r}")
-    if kind is str and facts["choices"] and value not in facts["choices"]:
-        raise unknown(name, str(value), [*facts["choices"], *(["a number"] if facts["number"] else [])])
-    if kind is str:
-        return value
-    low, high = facts["low"], facts["high"]
-    if (low is not None and not value >= low) or (high is not None and not value <= high):
-        span = (
-            f"from {low:g}" + (f" to {high:g}" if high is not None else " up") if low is not None else f"up to {high:g}"
-        )
-        raise UserError(f"{name} takes {span}{' ' + facts['unit'] if facts['unit'] else ''}, got {value!r}")
-    return value
-
-
-class Checked:
-    """A frozen dataclass whose fields are checked when it is made."""
-
-    section = ""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
-            object.__setattr__(self, field.name, _check(self.section, field, getattr(self, field.name)))
 
 
 @dataclass(frozen=True)
@@ -399,7 +351,14 @@ class Settings:
     review: ReviewSettings = ReviewSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()
     explore: ExploreSettings = ExploreSettings()
+    bias: BiasSettings = dataclasses.field(default=BiasSettings())  # noqa: RUF009 - frozen, as all of them are
+    card: CardSettings = dataclasses.field(default=CardSettings())  # noqa: RUF009
+    attributes: tuple[Attribute, ...] = ()
     waivers: tuple[Waiver, ...] = ()
+
+
+# Sections that are written as [[name]], one block each.
+BLOCKS: Mapping[str, type[Any]] = {"attributes": Attribute, "waivers": Waiver}
 
 
 def _section(kind: type[Section], name: str, values: Any) -> Section:
@@ -426,10 +385,10 @@ def from_mapping(values: Mapping[str, Any]) -> Settings:
     for name, body in values.items():
         if name not in kinds:
             raise unknown("section", name, kinds)
-        if name == "waivers":
+        if name in BLOCKS:
             if not isinstance(body, list):
-                raise UserError("waivers are written as [[waivers]], one block each")
-            parts[name] = tuple(_section(Waiver, name, waiver) for waiver in body)
+                raise UserError(f"{name} are written as [[{name}]], one block each")
+            parts[name] = tuple(_section(BLOCKS[name], name, block) for block in body)
         else:
             parts[name] = _section(kinds[name], name, body)
     return Settings(**parts)
@@ -453,15 +412,15 @@ def load(path: Path | None) -> Settings:
 def sections() -> Iterator[tuple[str, type[Any]]]:
     """Each section's name and class, in the order of the file."""
     for field in dataclasses.fields(Settings):
-        yield field.name, Waiver if field.name == "waivers" else type(field.default)
+        yield field.name, BLOCKS.get(field.name, type(field.default))
 
 
 def documented() -> str:
     """The whole file with its defaults, each field with its sentence: what `secondlook settings` prints."""
     lines: list[str] = []
     for name, kind in sections():
-        head = "[[waivers]]" if kind is Waiver else f"[{name}]"
-        lines += [f"# {(kind.__doc__ or '').splitlines()[0]}", f"# {head}" if kind is Waiver else head]
+        head = f"# [[{name}]]" if name in BLOCKS else f"[{name}]"
+        lines += [f"# {(kind.__doc__ or '').splitlines()[0]}", head]
         for field in dataclasses.fields(kind):
             facts = field.metadata
             allowed = f" ({' | '.join(facts['choices'])})" if facts["choices"] else ""

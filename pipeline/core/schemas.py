@@ -260,6 +260,23 @@ TABLES: dict[str, Table] = {
             evidence=TEXT,
             time=TIME,
         ),
+        # What happened to values of attributes: pictures whose `attribute` has the value `value` have `into` instead, from the
+        # commit on and for all that is read of earlier ones; a null `into` takes the repair back. `pictures`: how many had it then.
+        _table(
+            "attribute_repairs",
+            "attribute value",
+            attribute=TEXT,
+            value=TEXT,
+            into=TEXT,
+            rule=TEXT,
+            actor=TEXT,
+            reason=TEXT,
+            pictures=INT,
+            time=TIME,
+        ),
+        # What was forgotten: keyed hashes (with the lake's secret) of a content, or of a sample, that is never to come back.
+        # `kind` is one of TOMBSTONE_KINDS.
+        _table("tombstones", "mark", mark=TEXT, kind=TEXT, actor=TEXT, reason=TEXT, time=TIME),
     )
 }
 
@@ -269,3 +286,4 @@ GOLD_SOURCES = ("supplied", "unanimous", "withdrawn")
 ANNOTATOR_EVENTS = ("paused", "resumed")
 ANSWERS = ("label", "unsure", "none of these", "bad picture")
 STATES = ("submitted", "changed", "deleted")
+TOMBSTONE_KINDS = ("content", "sample")
