@@ -351,8 +351,8 @@ class Settings:
     review: ReviewSettings = ReviewSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()
     explore: ExploreSettings = ExploreSettings()
-    bias: BiasSettings = dataclasses.field(default=BiasSettings())  # noqa: RUF009 - frozen, as all of them are
-    card: CardSettings = dataclasses.field(default=CardSettings())  # noqa: RUF009
+    bias: BiasSettings = dataclasses.field(default=BiasSettings())
+    card: CardSettings = dataclasses.field(default=CardSettings())
     attributes: tuple[Attribute, ...] = ()
     waivers: tuple[Waiver, ...] = ()
 
