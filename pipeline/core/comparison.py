@@ -84,6 +84,39 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Changed:
+    """One group in one measure, at two versions: did what happened between them help this group?
+
+    measure, rule, outcome, worse: as of `Measure`. n: pictures that count at both versions, the same ones where `paired`
+    (else, of SL401, the pictures of the later version that the share is of). before, after: the share at each. gained:
+    pictures that count now and did not; lost: the other way round. difference: after minus before, with an interval that
+    knows of the pairs. p: of this group alone; adjusted: over everything that was compared. note: what to know, in a sentence.
+    """
+
+    measure: str
+    group: Group
+    n: int
+    before: Estimate
+    after: Estimate
+    difference: Estimate
+    p: float
+    adjusted: float = float("nan")
+    gained: int = 0
+    lost: int = 0
+    rule: str = ""
+    outcome: str = ""
+    worse: Worse = "higher"
+    paired: bool = True
+    note: str = ""
+
+    def helped(self, alpha: float) -> bool | None:
+        """Whether it got better for the group, or (False) worse; None where the pictures don't say it surely."""
+        if not self.adjusted <= alpha or self.worse == "either":
+            return None
+        return (self.difference.value < 0) == (self.worse == "higher")
+
+
+@dataclass(frozen=True)
 class AuditedAttribute:
     """An attribute of an audit: its groups and how many pictures each has, who said it, and what was repaired.
 
