@@ -72,6 +72,6 @@ def _show(one: Rule) -> None:
         console.print(f"\n[bold]{title}[/]")
         console.print(text, markup=False)
     if one.thresholds:
-        console.print("\n[bold]Thresholds[/]  (of \\[lint] in secondlook.toml)")
+        console.print(f"\n[bold]Thresholds[/]  (of \\[{rules.section(one)}] in secondlook.toml)")
         for name in one.thresholds:
             console.print(f"  {name} = {rules.default(name)}", markup=False)

@@ -5,12 +5,14 @@ from collections.abc import Iterable
 from typing import Any
 
 from secondlook.pipeline.audit import rules as audit_rules
+from secondlook.pipeline.bias import rules as bias_rules
+from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError, unknown
 from secondlook.pipeline.core.rules import Rule
 from secondlook.pipeline.images import rules as image_rules
 
-RULES: dict[str, Rule] = dict(sorted((audit_rules.RULES | image_rules.RULES).items()))
+RULES: dict[str, Rule] = dict(sorted((audit_rules.RULES | image_rules.RULES | bias_rules.RULES).items()))
 
 FAMILIES = {
     "SL1": "labels",
@@ -62,7 +64,7 @@ def pages() -> dict[str, str]:
         "# Rules",
         "",
         "These pages are made by `secondlook rule --pages docs/rules`, from the same place that `secondlook rule CODE`",
-        "reads. Thresholds are fields of `[lint]` in `secondlook.toml`. Where `limits` gives a figure, the benchmark that",
+        "reads. Thresholds are fields of `[lint]` in `secondlook.toml`, those of SL4 of `[bias]`. Where `limits` gives a figure, the benchmark that",
         "made it stands in [results](../results).",
     ]
     for family, title in FAMILIES.items():
@@ -94,10 +96,19 @@ def words(one: Rule) -> list[tuple[str, str]]:
 
 
 def default(threshold: str) -> str:
-    """Default of a field of [lint], with its unit."""
+    """Default of a threshold, with its unit."""
     field = _field(threshold)
     unit = field.metadata["unit"]
-    return f"{field.default}{' ' + unit if unit else ''}"
+    return f"{_shown(field.default)}{' ' + unit if unit else ''}"
+
+
+def _shown(value: object) -> str:
+    return "“”" if value == "" else str(value)
+
+
+def section(one: Rule) -> str:
+    """The section of the settings that a rule's thresholds are in."""
+    return BiasSettings.section if one.code in bias_rules.RULES else LintSettings.section
 
 
 def _documented(threshold: str) -> str:
@@ -105,4 +116,5 @@ def _documented(threshold: str) -> str:
 
 
 def _field(threshold: str) -> "dataclasses.Field[Any]":
-    return {field.name: field for field in dataclasses.fields(LintSettings)}[threshold]
+    both = (*dataclasses.fields(BiasSettings), *dataclasses.fields(LintSettings))
+    return {field.name: field for field in both}[threshold]

@@ -11,8 +11,8 @@ SubjectKind = Literal["sample", "class", "group", "annotator"]
 class Rule:
     """A lint rule's words: the README's table, `secondlook rule` and the report all come from here.
 
-    `limits` says what the rule does not see and where it is wrong; `thresholds` names fields of [lint] in the settings;
-    `source` is a paper, a library or "ours".
+    `limits` says what the rule does not see and where it is wrong; `thresholds` names fields of [lint] in the settings, of
+    [bias] for SL4; `source` is a paper, a library or "ours".
     """
 
     code: str

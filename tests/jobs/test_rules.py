@@ -8,6 +8,7 @@ import pytest
 
 from secondlook.jobs import cli
 from secondlook.jobs.lint import rules
+from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.config import LintSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.rules import Rule
@@ -16,7 +17,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "rules"
 
 
 def test_the_rules_of_this_version_are_all_there() -> None:
-    codes = "101 102 103 104 201 202 203 301 302 303 304 305 306 307 308 501 502 503 504 601 602"
+    codes = "101 102 103 104 201 202 203 301 302 303 304 305 306 307 308 401 402 403 404 405 406 407 501 502 503 504 601 602"
     assert list(rules.RULES) == [f"SL{code}" for code in codes.split()]
 
 
@@ -28,13 +29,20 @@ def test_every_rule_has_all_its_words_and_thresholds_that_exist(rule: Rule) -> N
         assert text
     for field in ("what", "why", "how", "todo", "limits"):
         assert getattr(rule, field).endswith((".", ")"))
-    assert set(rule.thresholds) <= {field.name for field in dataclasses.fields(LintSettings)}
+    section = BiasSettings if rule.code.startswith("SL4") else LintSettings
+    assert set(rule.thresholds) <= {field.name for field in dataclasses.fields(section)}
     assert rule.code[:3] in rules.FAMILIES
 
 
 def test_every_threshold_of_the_settings_is_named_by_a_rule() -> None:
     named = {name for rule in rules.RULES.values() for name in rule.thresholds}
     assert {field.name for field in dataclasses.fields(LintSettings)} - named == {"fail_above"}
+
+
+def test_no_threshold_of_one_section_is_called_as_one_of_the_other() -> None:
+    assert not {one.name for one in dataclasses.fields(LintSettings)} & {
+        one.name for one in dataclasses.fields(BiasSettings)
+    }
 
 
 def test_the_pages_of_rules_are_what_the_command_writes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
