@@ -103,7 +103,7 @@ RULES = (
             "Look at it beside its classes' definition. Write down what decides such cases, ask one more person, or drop "
             "what nobody can tell. `secondlook commit` takes the consensus where it is sure enough."
         ),
-        source="Gini 1912, Simpson 1949 (unbiased share of pairs); drawn towards the mean, CIFAR-10H (Peterson et al. 2019)",
+        source="Gini 1912, Simpson 1949 (share of pairs, none drawn twice); drawn towards the mean, CIFAR-10H (Peterson et al. 2019)",
         limits=(
             "People who make the same mistake agree, and nothing shows. Few answers tell little: on CIFAR-10H (5,000 pictures not "
             "used to choose the four answers, 51 people each, of whom 2, 3, 5 or 10 were drawn), flagged pictures were really disputed "
