@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
 
+from secondlook.jobs.lake import attributes
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.store import Lake, Version
@@ -23,7 +24,7 @@ SAMPLE_COLUMNS = ("sample_id", "dataset", "source", "key", "content_id", "split"
 
 
 def samples(lake: Lake, version: Version, *, reveal: bool = False) -> pa.Table:
-    """All samples in the order of their keys, with the column `label`: the one that holds, or null.
+    """All samples in the order of their keys, with the column `label`: the one that holds, or null; attributes as repaired.
 
     `reveal`: with the names of classes that wait for a sign-off, in labels and keys, which are masked else.
     """
@@ -34,6 +35,8 @@ def samples(lake: Lake, version: Version, *, reveal: bool = False) -> pa.Table:
     position = pc.index_in(rows["sample_id"], value_set=labels["sample_id"].combine_chunks())
     given = classes.read(labels["label"], labels["seq"], reveal=reveal).take(position.combine_chunks())
     rows = rows.append_column("label", given)
+    meant = attributes.read(lake, version).applied(rows["attributes"])
+    rows = rows.set_column(rows.column_names.index("attributes"), "attributes", meant)
     if not reveal:
         rows = masked_keys(rows, classes)
     return rows.take(pc.sort_indices(rows, [("key", "ascending"), ("sample_id", "ascending")]))

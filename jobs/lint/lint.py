@@ -1,13 +1,12 @@
 """`secondlook lint`: every finding, by rule code, as one version of the table `findings`."""
 
-import contextlib
 import dataclasses
 import json
 import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
@@ -35,8 +34,9 @@ from secondlook.jobs.lint import (
     rules,
     two_names,
 )
+from secondlook.jobs.lint.carried import BIG, ENGINES
+from secondlook.jobs.lint.carried import carrier as carried
 from secondlook.jobs.lint.carrier import FIELDS, Carrier, Said
-from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.people.pausing import rates
 from secondlook.jobs.share import share
 from secondlook.jobs.share.adjudicated import audit as read_audit
@@ -54,10 +54,8 @@ if TYPE_CHECKING:
 
 READ = (
     "samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence", "embeddings",
-    "annotations", "audit_samples", "gold", "annotators",
+    "annotations", "audit_samples", "gold", "annotators", "attribute_repairs",
 )  # fmt: skip
-ENGINES = ("auto", "local", "spark")
-BIG = 1_000_000  # samples from which `auto` takes Spark
 
 
 class Linted(NamedTuple):
@@ -141,33 +139,8 @@ def _sorted(found: pa.Table) -> pa.Table:
 
 
 def _compute(lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None") -> Said:
-    with _carrier(lake, settings, version, engine, spark) as carrier:
+    with carried(lake, settings, version, engine, spark) as carrier:
         return _said(lake, settings, version, carrier)
-
-
-@contextlib.contextmanager
-def _carrier(
-    lake: Lake, settings: Settings, version: Version, engine: str, spark: "SparkSession | None"
-) -> Iterator[Carrier]:
-    """What carries the audit; a Spark session that nobody had before is stopped in the end."""
-    big = sum(task.file.record_count for task in lake.scan("samples", version).plan_files()) > BIG
-    if engine == "local" or (engine == "auto" and not big):
-        yield LocalTables(lake, version)
-        return
-    from pyspark.sql import SparkSession
-
-    from secondlook.jobs.lint.on_spark import SparkTables
-    from secondlook.jobs.machine.spark import session
-
-    running = spark or SparkSession.getActiveSession()
-    used = running or session(settings.spark)
-    tables = SparkTables(lake, version, used)
-    try:
-        yield tables
-    finally:
-        tables.close()
-        if running is None:
-            used.stop()
 
 
 def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) -> Said:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from secondlook.jobs.lake import attributes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import progress
 from secondlook.labeling.acquire.balance import Groups
@@ -49,7 +50,8 @@ def groups(lake: Lake, version: Version, sample_ids: pa.Array, names: list[str])
     """
     rows = lake.latest("samples", version, ["sample_id", "attributes"])
     there = rows.filter(pc.is_in(rows["sample_id"], value_set=sample_ids))
-    column = pa.concat_arrays([*there["attributes"].chunks, pa.array([], there["attributes"].type)])
+    meant = attributes.read(lake, version).applied(there["attributes"])
+    column = pa.concat_arrays([*meant.chunks, pa.array([], meant.type)])
     place = pc.index_in(sample_ids, value_set=there["sample_id"].combine_chunks())
     known = {*pc.unique(column.keys).to_pylist()}
     codes, values = [], []
