@@ -11,7 +11,7 @@ COMPARED = (
 )
 SMALL = (
     "Groups with fewer than `min_cell` pictures are not tested. That nothing was found says only that no gap larger than the smallest "
-    "one that this many pictures could have shown is likely; the note says how large that is. "
+    "one that this many pictures could have shown is likely; the note says how large that is."
 )
 THRESHOLDS = ("attributes", "depth", "most_values", "alpha", "correction", "least_gap", "min_cell")
 
@@ -44,8 +44,7 @@ _RULES = (
         name="label errors differ by group",
         what="The labels of a group are doubted more often than those of the others.",
         why=(
-            "Whoever labeled looked less closely, knew these people or places less, or had worse pictures of them. The model learns the mistakes "
-            "as the truth about the group, and a test set with the same mistakes praises it for that."
+            "The model learns the mistakes as the truth about the group, and a test set with the same mistakes praises it for that."
         ),
         how=(
             "Of the labeled pictures that a model judged out of sample, those count that SL101 flags, by its very decision. "
@@ -124,10 +123,11 @@ _RULES = (
             "one group only, it is that person's view of the group."
         ),
         how=(
-            "Of the pictures that two people or more answered, those count on which not all gave the same answer (`unsure` agrees with nobody). "
-            "Effects of single people: of each person's answers, whether it is what most of the others said, on a group against the same person's answers elsewhere, "
-            "with the others' answers on the same pictures held against it: a Cochran-Mantel-Haenszel test in strata of the class that most of the others named. "
-            "Answers are drawn by pictures, not by answers, since those on one picture are not independent. "
+            "Of the pictures that two people or more answered, those count to which the first two gave different answers (`unsure` agrees with nobody), "
+            "so that pictures with more answers don't count as more disputed. "
+            "Effects of single people: of each person's answers, whether it is what most of two others or more gave, on a group against the rest, among the like: in strata of "
+            "the class that most of the others named, and of whether they were of one mind about it (so that pictures that are hard for everybody are "
+            "compared with such). The test is that of Cochran, Mantel and Haenszel, its p exact; of up to 20 people, those with the most answers. "
             + COMPARED
             + "The score is the size of the difference."
         ),
