@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyiceberg.expressions import EqualTo
 
+from secondlook.jobs.forget.tombstones import Buried
 from secondlook.jobs.ingest.worker import SAMPLE, book_rows
 from secondlook.jobs.lake.records import rows as records
 from secondlook.jobs.lake.store import Lake, Version
@@ -31,7 +32,8 @@ class Books:
     `todo`: rows to read, in reading order, with the columns of a worker's slice and `group` (rows of one group are read
     at once). `updated`: rows of `samples` for known pictures whose split or attributes are new. `labeled`: sample_id,
     key and label of all listed pictures with a label that are not known as rejected. `known`: not read again.
-    `replaced`: read again since they changed. `digest`: identity of the listing.
+    `replaced`: read again since they changed. `forgotten`: places that `forget` buried, which are in none of these.
+    `digest`: identity of the listing.
     """
 
     todo: pa.Table
@@ -39,14 +41,20 @@ class Books:
     labeled: pa.Table
     known: int
     replaced: int
+    forgotten: int
     digest: str
 
 
-def compare(lake: Lake, base: Version | None, listing: Listing, dataset: str, *, retry_rejects: bool) -> Books:
+def compare(
+    lake: Lake, base: Version | None, listing: Listing, dataset: str, buried: Buried, *, retry_rejects: bool
+) -> Books:
     """What of the listing the lake knows: by key, size and time of change."""
     rows = listing.rows
     ids = pa.array([sample_id(dataset, key) for key in rows["key"].to_pylist()], TEXT)
     rows = rows.append_column("sample_id", ids)
+    if buried:
+        kept = pa.array([not buried.sample(one) for one in ids.to_pylist()], pa.bool_())
+        rows, ids = rows.filter(kept), ids.filter(kept)
     mine = EqualTo("dataset", dataset)  # type: ignore[call-arg, arg-type]
     columns = ["sample_id", "content_id", "size_bytes", "modified_us", "split", "attributes", "seq"]
     samples = lake.latest("samples", base, columns, mine)
@@ -71,7 +79,8 @@ def compare(lake: Lake, base: Version | None, listing: Listing, dataset: str, *,
         labeled=labeled.select(["sample_id", "key", "label"]),
         known=pc.sum(known).as_py() or 0,
         replaced=pc.sum(pc.and_(pc.is_valid(as_sample), pc.invert(same_sample))).as_py() or 0,
-        digest=_digest(rows),
+        forgotten=listing.rows.num_rows - rows.num_rows,
+        digest=_digest(listing.rows),
     )
 
 
@@ -151,12 +160,12 @@ class LabelEvents:
 
 
 def label_events(
-    lake: Lake, base: Version | None, books: Books, rejected: set[str], actor: str, now: datetime
+    lake: Lake, base: Version | None, books: Books, left_out: set[str], actor: str, now: datetime
 ) -> LabelEvents:
-    """An event for each label that is new, or is not what the source said before."""
+    """An event for each label that is new, or is not what the source said before; none for the samples `left_out`."""
     labeled = books.labeled
-    if rejected:
-        labeled = labeled.filter(pc.invert(pc.is_in(labeled["sample_id"], value_set=pa.array(sorted(rejected), TEXT))))
+    if left_out:
+        labeled = labeled.filter(pc.invert(pc.is_in(labeled["sample_id"], value_set=pa.array(sorted(left_out), TEXT))))
     said = lake.latest("labels", base, ["sample_id", "label"], EqualTo("source", "ingest"))  # type: ignore[call-arg, arg-type]
     held = lake.latest("labels", base, ["sample_id", "label", "source"])
     ids = labeled["sample_id"].combine_chunks()

@@ -59,20 +59,23 @@ def run_listing(
     now: datetime,
 ) -> dict[str, Any]:
     """`run` for a source that is listed already."""
+    from secondlook.jobs.forget.tombstones import buried
     from secondlook.jobs.ingest.books import compare, label_events, new_classes
     from secondlook.jobs.ingest.slices import read_new
 
     base = lake.head()
-    books = compare(lake, base, listing, settings.lake.dataset, retry_rejects=retry_rejects)
+    kept_out = buried(lake, base)
+    books = compare(lake, base, listing, settings.lake.dataset, kept_out, retry_rejects=retry_rejects)
     inputs = _inputs(settings, books, listing, base)
     done = lake.find("ingest", inputs)
     if done is not None:
         return dict(done.summary) | {"version": done.id}
     attempt = lake.attempt("ingest", inputs, base)
-    read = read_new(attempt, settings, spark, listing, books)
+    read = read_new(attempt, settings, spark, listing, books, kept_out)
     if books.updated.num_rows:
         attempt.append("samples", books.updated)
-    events = label_events(lake, base, books, set(read["rejected"]), listing.table or "ingest", now)
+    without = {*read["rejected"], *read["forgotten"]}
+    events = label_events(lake, base, books, without, listing.table or "ingest", now)
     if events.rows.num_rows:
         attempt.append("labels", events.rows)
     classes = new_classes(lake, base, listing.classes, events, now)
@@ -85,6 +88,7 @@ def run_listing(
         "samples": read["samples"],
         "rejects": sum(read["rejects"].values()),
         "known": books.known,
+        "forgotten": books.forgotten + len(read["forgotten"]),
         "contents": read["contents"],
         "rejects_by_reason": dict(sorted(read["rejects"].items())),
         "replaced": books.replaced,
@@ -96,7 +100,7 @@ def run_listing(
         "rows_without_file": len(listing.unmatched_rows),
         "files_without_row": len(listing.unmatched_keys),
     }
-    assert summary["found"] == summary["samples"] + summary["rejects"] + summary["known"], summary
+    assert summary["found"] == sum(summary[what] for what in ("samples", "rejects", "known", "forgotten")), summary
     if not attempt.tables:
         return summary | {"version": base.id if base else 0}
     version = attempt.commit(summary, read["run"])
@@ -115,7 +119,7 @@ def _inputs(settings: Settings, books: "Books", listing: "Listing", base: "Versi
         "limits": [wanted.max_file_mb, wanted.max_pixels, wanted.decode_timeout_s],
         "tables": {
             table: base.tables.get(table)
-            for table in ("samples", "rejects", "fingerprints", "labels", "classes")
+            for table in ("samples", "rejects", "fingerprints", "labels", "classes", "tombstones")
             if base is not None
         },
     }
@@ -170,7 +174,7 @@ def ingest(
     label changed.
 
     Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents,
-    tables and archives: found = samples + rejects + known.
+    tables and archives: found = samples + rejects + known + forgotten (what `forget` buried is not taken again).
 
     Example:
 
@@ -253,7 +257,9 @@ def _print(summary: dict[str, Any]) -> None:
     out = console.out()
     out.print(
         f"found {summary['found']:,} = {summary['samples']:,} samples + {summary['rejects']:,} rejects + "
-        f"{summary['known']:,} known; {summary['contents']:,} different pictures are new",
+        f"{summary['known']:,} known"
+        + (f" + {summary['forgotten']:,} forgotten" if summary["forgotten"] else "")
+        + f"; {summary['contents']:,} different pictures are new",
         markup=False,
     )
     if summary["rejects_by_reason"]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from secondlook.jobs.forget.tombstones import Buried
 from secondlook.jobs.ingest.books import Books, repeated
 from secondlook.jobs.ingest.worker import OWN_TABLES, Plan, drop_contents, work
 from secondlook.jobs.lake.store import Attempt, Lake
@@ -32,12 +33,17 @@ POLL_S = 0.2
 
 
 def read_new(
-    attempt: Attempt, settings: Settings, spark: "SparkSession | None", listing: Listing, books: Books
+    attempt: Attempt,
+    settings: Settings,
+    spark: "SparkSession | None",
+    listing: Listing,
+    books: Books,
+    buried: Buried,
 ) -> dict[str, Any]:
     """Read what is new with Spark and add its files to the attempt; see ingest_worker for what a slice returns."""
     todo, wanted = books.todo, settings.ingest
     if not todo.num_rows:
-        return {"samples": 0, "rejects": Counter(), "rejected": [], "contents": 0, "run": {}}
+        return {"samples": 0, "rejects": Counter(), "rejected": [], "forgotten": [], "contents": 0, "run": {}}
     if spark is None:
         from secondlook.jobs.machine.spark import session
 
@@ -49,6 +55,7 @@ def read_new(
         dataset=settings.lake.dataset,
         source=listing.url,
         by_reference=wanted.store == "reference",
+        buried=buried,
         limits=Limits(wanted.max_file_mb * 2**20, wanted.max_pixels, wanted.decode_timeout_s),
         file_bytes=wanted.file_mb * 2**20,
         row_group_bytes=wanted.row_group_mb * 2**20,
@@ -75,6 +82,7 @@ def read_new(
         "samples": sum(result["samples"] for result in results),
         "rejects": rejects,
         "rejected": [sample for result in results for sample in result["rejected"]],
+        "forgotten": [sample for result in results for sample in result["forgotten"]],
         "contents": sum(part["rows"] for part in parts),
         "run": {
             "read_s": round(seconds, 3),

@@ -17,10 +17,12 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from secondlook.jobs.forget.tombstones import Buried
 from secondlook.jobs.sources.listing import LISTING
 from secondlook.jobs.sources.read import Row, contents
 from secondlook.jobs.sources.references import reference
 from secondlook.pipeline.core.decode import Limits, Rejected
+from secondlook.pipeline.core.identity import content_id
 from secondlook.pipeline.core.schemas import TABLES, TEXT
 from secondlook.pipeline.images.fingerprint import fingerprint
 
@@ -43,6 +45,7 @@ class Plan:
     dataset: str
     source: str
     by_reference: bool
+    buried: Buried
     limits: Limits
     file_bytes: int
     row_group_bytes: int
@@ -68,8 +71,8 @@ def ingest_slice(plan: Plan, number: int) -> dict[str, Any]:
     """Read and write one slice.
 
     Returns `files` (table → URLs written), `parts` (pairs of one file of images and one of fingerprints, with the
-    number of their rows), counts, the ids of rejected samples, seconds of processor time, and this process's peak
-    memory in MB.
+    number of their rows), counts, the ids of rejected samples and of those whose bytes were forgotten, seconds of
+    processor time, and this process's peak memory in MB.
     """
     started = time.process_time()
     with fsspec.open(f"{plan.folder}/{number:05d}.parquet", "rb") as stream:
@@ -79,7 +82,11 @@ def ingest_slice(plan: Plan, number: int) -> dict[str, Any]:
     part, parts, seen = Part(), [], set()
     accepted: list[str | None] = [None] * len(rows)
     rejected: dict[int, Rejected] = {}
+    forgotten: set[int] = set()
     for i, data in enumerate(contents(rows, plan.limits.max_file_bytes)):
+        if plan.buried and isinstance(data, bytes) and plan.buried.content(content_id(data)):
+            forgotten.add(i)  # not even decoded
+            continue
         facts = fingerprint(data, plan.limits) if isinstance(data, bytes) else data
         if isinstance(facts, Rejected):
             rejected[i] = facts
@@ -99,13 +106,14 @@ def ingest_slice(plan: Plan, number: int) -> dict[str, Any]:
             part = Part()
     if part.pictures:
         parts.append(_write_part(plan, number, part))
-    files = _write_books(plan, number, planned, accepted, rejected, was, again)
+    files = _write_books(plan, number, planned, accepted, rejected, forgotten, was, again)
     return {
         "parts": parts,
         "files": files,
         "samples": sum(content is not None for content in accepted),
         "rejects": Counter(answer.reason for answer in rejected.values()),
         "rejected": [planned["sample_id"][i].as_py() for i in rejected],
+        "forgotten": [planned["sample_id"][i].as_py() for i in sorted(forgotten)],
         "bytes": sum(written["bytes"] for written in parts),
         "cpu_s": time.process_time() - started,
         "peak_mb": peak_mb(),
@@ -177,16 +185,20 @@ def _write_books(
     planned: pa.Table,
     accepted: Sequence[str | None],
     rejected: dict[int, Rejected],
+    forgotten: set[int],
     was: Sequence[str],
     unchanged: Sequence[bool],
 ) -> dict[str, list[str]]:
-    """Rows of samples and rejects. Where a place went from one to the other, a row in its old table ends it there."""
+    """Rows of samples and rejects. Where a place went from one to the other, a row in its old table ends it there.
+
+    A place whose bytes were forgotten gets no row but the one that ends a sample which other bytes were before.
+    """
     sampled = [i for i, content in enumerate(accepted) if content is not None or was[i] == SAMPLE]
     refused = [
         i
         for i in range(len(accepted))
         if (i in rejected and not (unchanged[i] and was[i] == rejected[i].reason))
-        or (i not in rejected and was[i] not in ("", SAMPLE))
+        or (i not in rejected and i not in forgotten and was[i] not in ("", SAMPLE))
     ]
     extra = {
         "samples": {"content_id": [accepted[i] for i in sampled]},
