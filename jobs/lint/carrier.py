@@ -12,10 +12,12 @@ from secondlook.jobs.lake.records import rows as records
 from secondlook.pipeline.audit.labels.evidence import KINDS
 from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
+from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.rules import Finding
 from secondlook.pipeline.images import checks
 
 if TYPE_CHECKING:
+    from secondlook.jobs.lake.dataset import Model
     from secondlook.jobs.lint.looks import Comparable
 
 SEPARATOR = "\x1f"  # between names of splits
@@ -24,8 +26,34 @@ EVIDENCE = ("evidence_label", *KINDS, "p_error")
 # What a carrier sums up: `n` pictures labeled `label` of which `what` is `value`. See Carrier.propertied.
 COUNTS = pa.schema([("what", pa.string()), ("label", pa.string()), ("value", pa.string()), ("n", pa.int64())])
 MOST_VALUES = 1000
+# What Carrier.celled sums up: `n` pictures of the cell with this code have this outcome of a measure; those of one `cluster`
+# are copies of one another (null: a picture of its own).
+CELLS = pa.schema(
+    [
+        ("measure", pa.string()),
+        ("cell", pa.int64()),
+        ("outcome", pa.string()),
+        ("cluster", pa.int64()),
+        ("n", pa.int64()),
+    ]
+)
+LEAST_SUMMED = 200_000  # rows that are gathered before they are added up
+PICTURED = ("brightness", "contrast", "blur", "width", "height")
 FIELDS = ("rule", "subject_kind", "subject", "key", "split", "score", "message")
 CHUNK = 10_000  # findings that are Python objects at a time
+
+
+class Beside(NamedTuple):
+    """What Carrier.celled brings beside each sample.
+
+    cells: from attributes, map<str, str> (N,), as they read to codes of cells (N,). model: whose predictions and evidence, None for none.
+    clusters: content_id and cluster (int64) of contents that are copies. marks: name → ids of the samples that bear it.
+    """
+
+    cells: Callable[[pa.ChunkedArray], pa.Array]
+    model: "Model | None"
+    clusters: pa.Table
+    marks: Mapping[str, pa.Array]
 
 
 class Carrier(Protocol):
@@ -68,6 +96,23 @@ class Carrier(Protocol):
         is one row, with their number as `n` and neither label nor value.
         """
 
+    def attributed(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:
+        """The sums of what `count` says, as COUNTS, of all samples: `sample_id` and `attributes`, as found: not repaired.
+
+        A `what` with more than MOST_VALUES values is told as in `propertied`.
+        """
+
+    def attributes_of(self, sample_ids: pa.Array) -> pa.Table:
+        """sample_id and attributes, as they read, of these samples."""
+
+    def celled(self, beside: Beside, count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:
+        """The sums of what `count` says, as CELLS, of all samples. Raises UserError where there are more than `most` sums.
+
+        Rows have sample_id, content_id, split, label, cell, cluster, PICTURED, `guess` and `prob` (the place of the likeliest class
+        in the model's list, and its probability), fold, `evidence_label` and `p_error`, and a column for each mark
+        (true or false). What there is not is null.
+        """
+
     def of_samples(self, sample_ids: pa.Array) -> pa.Table:
         """These samples."""
 
@@ -95,6 +140,40 @@ class Carrier(Protocol):
 
     def pictured(self, look: Callable[[pa.Table], pa.Table]) -> pa.Table:
         """What `look` makes of samples beside their fingerprints: those of pipeline.images.checks.COLUMNS."""
+
+
+def no_predictions() -> pa.Table:
+    """What is beside samples where no model has predicted anything: no rows of all columns of a prediction and of evidence."""
+    kinds = {"guess": pa.int32(), "prob": pa.float32(), "fold": pa.int64(), "p_error": pa.float64()}
+    schema = pa.schema([("content_id", pa.string()), *kinds.items(), ("evidence_label", pa.string())])
+    return schema.empty_table()
+
+
+def summed_cells(parts: Iterable[pa.Table], most: int) -> pa.Table:
+    """Sums of parts as sums of the whole: see Carrier.celled."""
+    keys = CELLS.names[:-1]
+    whole, held = CELLS.empty_table(), []
+    for part in parts:
+        held.append(part)
+        if sum(one.num_rows for one in held) > max(whole.num_rows, LEAST_SUMMED):
+            whole, held = _added([whole, *held], keys), []
+            refuse_many(whole.num_rows, most)
+    whole = _added([whole, *held], keys)
+    refuse_many(whole.num_rows, most)
+    return whole
+
+
+def _added(parts: list[pa.Table], keys: list[str]) -> pa.Table:
+    summed = pa.concat_tables(parts).group_by(keys).aggregate([("n", "sum")]).rename_columns({"n_sum": "n"})
+    return summed.select(CELLS.names).cast(CELLS)
+
+
+def refuse_many(sums: int, most: int) -> None:
+    """Raise UserError where there are too many sums to hold."""
+    if sums > most:
+        raise UserError(
+            f"crossing the attributes makes more than {most:,} counts; name fewer of them, or some with fewer values, in [bias] attributes"
+        )
 
 
 class Said(NamedTuple):

@@ -10,7 +10,18 @@ from pyiceberg.expressions import EqualTo
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint import looks
-from secondlook.jobs.lint.carrier import COUNTS, MOST_VALUES, PRINTS, SEPARATOR, Carrier, columns
+from secondlook.jobs.lint.carrier import (
+    COUNTS,
+    MOST_VALUES,
+    PICTURED,
+    PRINTS,
+    SEPARATOR,
+    Beside,
+    Carrier,
+    columns,
+    no_predictions,
+    summed_cells,
+)
 from secondlook.pipeline.audit.classes.properties import COLUMNS as COLUMNS_OF_PROPERTIES
 from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
@@ -92,6 +103,38 @@ class LocalTables(Carrier):
         rows = rows.filter(pc.is_in(rows["sample_id"], value_set=first.combine_chunks()))
         prints = self.lake.latest("fingerprints", self.version, ["content_id", *COLUMNS_OF_PROPERTIES])
         return _summed(count(part) for part in _parts(_beside(rows, prints, "content_id")))
+
+    def attributed(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        rows = self.lake.latest("samples", self.version, ["sample_id", "content_id", "attributes"])
+        rows = rows.filter(pc.is_valid(rows["content_id"])).select(["sample_id", "attributes"])
+        return _summed(count(part) for part in _parts(rows))
+
+    def attributes_of(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
+        rows = self._everything.select(["sample_id", "attributes"])
+        return rows.filter(pc.is_in(rows["sample_id"], value_set=sample_ids))
+
+    def celled(self, beside: Beside, count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:  # noqa: D102
+        rows = self._everything.select(["sample_id", "content_id", "split", "label"])
+        rows = rows.append_column("cell", beside.cells(self._everything["attributes"]))
+        prints = self.lake.latest("fingerprints", self.version, ["content_id", *PICTURED])
+        for table in (prints, *self._predicted(beside.model), beside.clusters):
+            rows = _beside(rows, table, "content_id", keep=True)
+        for name, ids in beside.marks.items():
+            rows = rows.append_column(name, pc.is_in(rows["sample_id"], value_set=ids))
+        return summed_cells((count(part) for part in _parts(rows)), most)
+
+    def _predicted(self, model: dataset.Model | None) -> Iterator[pa.Table]:
+        """The likeliest class of each content as the model has it, and what it says against the label."""
+        if model is None:
+            yield no_predictions()
+            return
+        rows = dataset.predictions(self.lake, self.version, model.name)
+        # A content without any class is no prediction; list_element refuses it.
+        rows = rows.filter(pc.greater(pc.list_value_length(rows["classes"]), 0))
+        first = {"guess": pc.list_element(rows["classes"], 0), "prob": pc.list_element(rows["probs"], 0)}
+        yield pa.table({"content_id": rows["content_id"], "fold": rows["fold"], **first})
+        evidence = dataset.evidence(self.lake, self.version, model.name)
+        yield evidence.select(["content_id", "label", "p_error"]).rename_columns({"label": "evidence_label"})
 
     def of_samples(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
         return self._samples.filter(pc.is_in(self._samples["sample_id"], value_set=sample_ids))

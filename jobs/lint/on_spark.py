@@ -11,14 +11,31 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.attributes import Attributes
+from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint import looks, looks_on_spark
-from secondlook.jobs.lint.carrier import COUNTS, EVIDENCE, MOST_VALUES, PRINTS, SEPARATOR, Carrier, to_table
+from secondlook.jobs.lint.carrier import (
+    CELLS,
+    COUNTS,
+    EVIDENCE,
+    MOST_VALUES,
+    PICTURED,
+    PRINTS,
+    SEPARATOR,
+    Beside,
+    Carrier,
+    no_predictions,
+    refuse_many,
+    summed_cells,
+    to_table,
+)
 from secondlook.pipeline.audit.classes.properties import COLUMNS as COLUMNS_OF_PROPERTIES
 from secondlook.pipeline.audit.labels.flags import Tally
 from secondlook.pipeline.core.config import LintSettings
@@ -137,9 +154,64 @@ class SparkTables(Carrier):
 
         labeled = self._samples.where("label IS NOT NULL")
         first = labeled.groupBy("content_id", "label").agg(f.min("sample_id").alias("sample_id"))
-        origins = self._latest("samples", ["sample_id", "source", "attributes"])
+        origins = self._attributed(["sample_id", "source", "attributes"])
         prints = self._latest("fingerprints", ["content_id", *COLUMNS_OF_PROPERTIES])
         return _summed(first.join(origins, "sample_id").join(prints, "content_id"), count)
+
+    def _attributed(self, columns: Sequence[str]) -> "DataFrame":
+        """Samples with attributes as they read."""
+        rows, meant = self._latest("samples", columns), read_attributes(self.lake, self.version)
+        return rows if meant.plain else rows.mapInArrow(partial(_as_meant, meant), rows.schema)
+
+    def attributed(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
+        rows = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
+        return _summed(rows.select("sample_id", "attributes"), count)
+
+    def attributes_of(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
+        wanted = self.spark.createDataFrame(pa.table({"sample_id": sample_ids}))
+        return self._attributed(["sample_id", "attributes"]).join(wanted, "sample_id", "left_semi").toArrow()
+
+    def celled(self, beside: Beside, count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:  # noqa: D102
+        from pyspark.sql import functions as f
+        from pyspark.sql.pandas.types import from_arrow_schema
+
+        meant = read_attributes(self.lake, self.version)
+        maps = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
+        cells = maps.select("sample_id", "attributes").mapInArrow(
+            partial(_as_cells, meant, beside.cells), "sample_id string, cell long"
+        )
+        rows = self._samples.select("sample_id", "content_id", "split", "label").join(cells, "sample_id")
+        rows = rows.join(self._latest("fingerprints", ["content_id", *PICTURED]), "content_id", "left")
+        for table in self._predicted(beside.model):
+            rows = rows.join(table, "content_id", "left")
+        rows = rows.join(f.broadcast(self.spark.createDataFrame(beside.clusters)), "content_id", "left")
+        for name, ids in beside.marks.items():
+            marked = self.spark.createDataFrame(pa.table({"sample_id": pc.unique(ids)})).withColumn(name, f.lit(True))
+            rows = rows.join(marked, "sample_id", "left").withColumn(name, f.coalesce(name, f.lit(False)))
+
+        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+            yield from summed_cells((count(pa.Table.from_batches([one])) for one in batches), most).to_batches()
+
+        with _told():
+            parts = rows.mapInArrow(work, from_arrow_schema(CELLS))
+            whole = parts.groupBy(*CELLS.names[:-1]).agg(f.sum("n").alias("n")).limit(most + 1).toArrow()
+        refuse_many(whole.num_rows, most)
+        return whole.cast(CELLS)
+
+    def _predicted(self, model: dataset.Model | None) -> "Iterator[DataFrame]":
+        """What LocalTables has beside samples of a model."""
+        from pyspark.sql import functions as f
+
+        if model is None:
+            yield self.spark.createDataFrame(no_predictions())
+            return
+        rows = self._latest("predictions", ["content_id", "classes", "probs", "fold"], model.name)
+        if not model.current:
+            rows = rows.mapInArrow(partial(_followed, model), rows.schema)
+        rows = rows.where(f.size("classes") > 0)
+        yield rows.select("content_id", "fold", f.get("classes", 0).alias("guess"), f.get("probs", 0).alias("prob"))
+        evidence = self._latest("evidence", ["content_id", "label", "p_error"], model.name)
+        yield evidence.withColumnRenamed("label", "evidence_label")
 
     def of_samples(self, sample_ids: pa.Array) -> pa.Table:  # noqa: D102
         wanted = self.spark.createDataFrame(pa.table({"sample_id": sample_ids}))
@@ -205,6 +277,23 @@ def _as_today(classes: Classes, batches: Iterator[pa.RecordBatch]) -> Iterator[p
         label = classes.read(rows["label"], rows["seq"].fill_null(0))
         rows = rows.set_column(rows.column_names.index("label"), "label", label)
         yield from dataset.masked_keys(rows, classes).to_batches()
+
+
+def _as_meant(meant: Attributes, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Samples with their attributes as `dataset.samples` shows them."""
+    for batch in batches:
+        rows = pa.Table.from_batches([batch])
+        at = rows.column_names.index("attributes")
+        yield from rows.set_column(at, "attributes", meant.applied(rows["attributes"])).to_batches()
+
+
+def _as_cells(
+    meant: Attributes, cells: Callable[[pa.ChunkedArray], pa.Array], batches: Iterator[pa.RecordBatch]
+) -> Iterator[pa.RecordBatch]:
+    """Samples with the codes of their cells in place of their attributes: a map is large to send to and fro."""
+    for batch in batches:
+        attributes = meant.applied(batch["attributes"])
+        yield pa.record_batch({"sample_id": batch["sample_id"], "cell": cells(attributes)})
 
 
 def _followed(model: dataset.Model, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

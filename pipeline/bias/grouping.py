@@ -1,12 +1,14 @@
 """Which groups there are: values of attributes, and what crossing them makes."""
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.pipeline.bias.binning import Bins
 from secondlook.pipeline.core.groups import Group
 
 Codes = npt.NDArray[np.int64]
@@ -17,11 +19,19 @@ class Grouping:
     """A attributes, each with its values in order, the last of which may be NOT_SAID.
 
     `estimated`: attributes that a model estimated, by the validation that was given: true value → estimated value → n.
+    `bins`: attributes that are numbers, whose values are the names of bins. `notes`: what was left out, and why.
     """
 
     attributes: tuple[str, ...]
     values: tuple[tuple[str, ...], ...]
     estimated: Mapping[str, Mapping[str, Mapping[str, int]]]
+    bins: Mapping[str, Bins] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many cells crossing all attributes could make; beyond 2^63 codes do not hold them."""
+        return math.prod(len(its) for its in self.values)
 
     def split(self, codes: npt.ArrayLike) -> Codes:
         """Places in `values`, (C, A), of cells by their codes (C,): mixed radix, the last attribute fastest."""
