@@ -21,7 +21,7 @@ MOST_TABLE = 50_000_000  # entries of one measure's table: 400 MB
 
 # From rows of pictures to the outcome of each, as text (N,); null: the picture is not of the measure's population. Rows have
 # sample_id, content_id, split, label, cell, cluster; brightness, contrast, blur, width, height; `predicted`, `prob` and
-# `fold` of the model, out of sample only; `p_error` of the label that holds; a boolean column for each mark. What is not there is null.
+# `fold` of the model, always out of sample (-1: in no fold, as the held-out split is); `p_error` of the label that holds; a boolean column for each mark. What is not there is null.
 Outcome = Callable[[pa.Table], pa.Array | pa.ChunkedArray]
 
 
@@ -101,15 +101,13 @@ def counted(outcomes: Mapping[str, Outcome], classes: Sequence[str], rows: pa.Ta
 
 
 def _said(rows: pa.Table, classes: Sequence[str]) -> pa.Table:
-    """Rows of Carrier.celled as outcome functions see them: a prediction that saw the picture is none, and old evidence neither."""
-    held_out = pc.greater_equal(rows["fold"], 0).fill_null(False)
-    guess = pc.if_else(held_out, rows["guess"], pa.scalar(None, pa.int32()))
-    predicted = pa.array(classes, pa.string()).take(guess.combine_chunks())
+    """Rows of Carrier.celled as outcome functions see them: classes by name, and no evidence that is of another label."""
+    predicted = pa.array(classes, pa.string()).take(rows["guess"].combine_chunks())
     holds = pc.equal(rows["evidence_label"], rows["label"]).fill_null(False)
     nothing = pa.scalar(None, pa.float64())
     told = {
         "predicted": predicted,
-        "prob": pc.if_else(held_out, rows["prob"].cast(pa.float64()), nothing),
+        "prob": rows["prob"].cast(pa.float64()),
         "p_error": pc.if_else(holds, rows["p_error"], nothing),
     }
     rows = rows.drop_columns(["guess", "prob", "p_error", "evidence_label"])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from secondlook.pipeline.bias.calibration import bins
 from secondlook.pipeline.core.comparison import Measure, Unit, Worse
 
 Flags = npt.NDArray[np.bool_]
@@ -58,12 +59,22 @@ def outcomes(table: str, classes: Sequence[str]) -> tuple[str, ...]:
     if table == PREDICTED:
         both = (*classes, OTHERS)
         return tuple(f"{given} → {said}" for given in both for said in both)
-    return NO_YES
+    return bins().outcomes if table == CONFIDENCE else NO_YES
 
 
 def predicted(given: Ints, said: Ints, n: int) -> Ints:
     """Places in the outcomes of PREDICTED: `given`, `said` are places in the n classes compared, -1 for others."""
     return np.where(given < 0, n, given) * (n + 1) + np.where(said < 0, n, said)
+
+
+def level(name: str, values: Reals) -> Ints:
+    """(N,) steps of a quality's values, which pictures are counted by: 1,000 to 1 for parts, 64 to a doubling for the others.
+
+    Values are what QUALITIES names, of 0 to 1 or, of `blurred` and `small`, from 0 up. nan is no value: -1.
+    """
+    known = np.where(np.isnan(values), 0.0, values)
+    steps = 64 * np.log2(1 + known * 1024) if name in {"blurred", "small"} else 1000 * known
+    return np.where(np.isnan(values), -1, np.floor(steps)).astype(np.int64)
 
 
 def chosen(counts: Mapping[str, int]) -> list[str]:
@@ -75,23 +86,22 @@ def chosen(counts: Mapping[str, int]) -> list[str]:
     return sorted(sorted(counts, key=lambda name: (-counts[name], name))[:MOST_CLASSES])
 
 
-def tail(values: Sequence[tuple[float, int]]) -> float | None:
-    """The value up to which a picture is in the worst tenth, of values with their numbers of pictures, in order.
+def tail(pictures: Mapping[int, int]) -> int | None:
+    """The step up to which a picture is in the worst tenth, of numbers of pictures by step.
 
-    Pictures with one value are in it together or not at all: None where that would make it more than MOST_TIED, as where all
-    pictures have one size; or where nothing is left outside.
+    Pictures of one step are in it together or not at all: None where that would make it more than MOST_TIED, as where all
+    pictures have one size.
 
-    >>> tail([(float(v), 1) for v in range(100)])
-    9.0
-    >>> tail([(224.0, 5000)]) is None
+    >>> tail(dict.fromkeys(range(100), 1))
+    9
+    >>> tail({224: 5000}) is None
     True
     """
-    total = sum(n for _, n in values)
-    reached = 0
-    for value, n in values:
-        reached += n
+    total, reached = sum(pictures.values()), 0
+    for step in sorted(pictures):
+        reached += pictures[step]
         if reached >= TENTH * total:
-            return value if total and reached <= MOST_TIED * total else None
+            return step if reached <= MOST_TIED * total else None
     return None
 
 
