@@ -33,6 +33,11 @@ class Compared:
     `effect` and `p` are of it. p: of this comparison alone; adjusted: over the whole report. smallest_gap: the smallest
     difference that n pictures would have shown with the report's power, nan where none would. missing: how many pictures
     the group lacks to have its share (SL401), negative where it has more.
+
+    Beside them, where a rule has them: bounds: between which shares the group would lie whatever those who did not say would
+    have said (SL401). lift: how many times as often as by chance (SL404). calibration_error: of the group (SL403), and
+    calibration_chance: what a perfectly calibrated model stays below, in 95 % of groups of this size. answers: people's
+    answers on its own pictures, that `corrected` rests on (SL402).
     """
 
     group: Group
@@ -47,6 +52,11 @@ class Compared:
     pooled: Estimate | None = None
     corrected: Estimate | None = None
     missing: float | None = None
+    bounds: Interval | None = None
+    lift: Estimate | None = None
+    calibration_error: float | None = None
+    calibration_chance: float | None = None
+    answers: int | None = None
 
     @property
     def figure(self) -> Estimate:
@@ -149,6 +159,7 @@ class GroupAudit:
     tests: int
     seed: int
     notes: Mapping[str, str] = field(default_factory=dict)
+    least_npmi: float = 0.0
 
     @property
     def estimated(self) -> frozenset[str]:
@@ -167,4 +178,4 @@ class GroupAudit:
         """Whether a difference is large enough, and in the direction that harms."""
         size = one.effect.value
         harms = measure.worse == "either" or (size > 0) == (measure.worse == "higher")
-        return harms and abs(size) >= (self.least_gap if measure.unit != "npmi" else 0.0)
+        return harms and abs(size) >= (self.least_gap if measure.unit != "npmi" else self.least_npmi)

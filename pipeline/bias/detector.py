@@ -1,0 +1,94 @@
+"""Label errors by group, corrected by people's answers for the errors that the detector itself makes on the group (SL402).
+
+How often labels are doubted is not how often they are wrong: on a group with harder pictures a detector doubts more right
+labels. Where an audit has answers, the share of wrong labels among pictures of one outcome of the detector (doubted or not, or
+finer, a bin of its score) is counted by group, and a group's figure is the mean of these over all of its pictures: a
+difference estimator (Särndal, Swensson and Wretman 1992), stratified by what the detector said, as prediction-powered inference
+does (Angelopoulos et al. 2023). What all groups' answers say of an outcome counts like TRUST answers
+of the group's own: it decides where a group has none, and then the interval says how little that is. All groups' answers are not
+trusted further, as that a detector errs alike on all groups is what is asked.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.pipeline.bias.combined import Combined, differences, p_values
+from secondlook.pipeline.bias.counts import Counts
+from secondlook.pipeline.core.comparison import Compared
+from secondlook.pipeline.core.errors import UserError
+
+TRUST = 1.0  # answers of its own that those of all groups count for, in each outcome of each group
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Answers(NamedTuple):
+    """n answers of an audit, (n,) each.
+
+    cell, outcome: places in the counts' cells and outcomes. wrong: whether the adjudicated label contradicts the given one, 0
+    or 1. inclusion: the probability that the picture was drawn and answered, above 0 and at most 1.
+    """
+
+    cell: Ints
+    outcome: Ints
+    wrong: Floats
+    inclusion: Floats
+
+
+def corrected(groups: Sequence[Compared], counts: Counts, answers: Answers, confidence: float) -> tuple[Compared, ...]:
+    """The same groups, in their order, whose `corrected`, `against`, `effect` and `p` are of wrong labels, not of doubted ones.
+
+    `counts`: labeled pictures by what the detector said of them. `answers` of each group says how many answers are of its
+    own pictures. Raises UserError for no answers at all, or for inclusion probabilities that are none.
+    """
+    if not groups:
+        return ()
+    inside = counts.membership([one.group for one in groups])
+    n = np.asarray(inside @ counts.n, np.int64)
+    mine = np.asarray(inside.toarray()[:, answers.cell], bool)
+    own = wrong(n, mine, answers)
+    rest = wrong(counts.n.sum(axis=0) - n, ~mine, answers)
+    figures = own.estimates(confidence), rest.estimates(confidence), differences(own, rest, confidence)
+    found = []
+    for one, heard, p, (value, against, effect) in zip(
+        groups, mine.sum(axis=1).tolist(), p_values(own, rest).tolist(), zip(*figures, strict=True), strict=True
+    ):
+        found.append(dataclasses.replace(one, corrected=value, against=against, effect=effect, p=p, answers=heard))
+    return tuple(found)
+
+
+def wrong(n: Ints, mine: Flags, answers: Answers) -> Combined:
+    """Shares of wrong labels of R sets of pictures: `n` (R, M) pictures by outcome, `mine` (R, n) which answers are of them."""
+    _check(answers)
+    outcome = np.eye(n.shape[1])[answers.outcome]  # (n, M)
+    weight = outcome / answers.inclusion[:, None]
+    total, squares = mine @ weight, mine @ np.square(weight)
+    heard = total > 0
+    share = np.divide(mine @ (weight * answers.wrong[:, None]), total, out=np.zeros_like(total), where=heard)
+    effective = np.divide(np.square(total), squares, out=np.zeros_like(total), where=heard)  # Kish 1965
+    k, size = effective * share + TRUST * _of_all(weight, answers.wrong), effective + TRUST
+    pictures = np.maximum(n.sum(axis=1, keepdims=True), 1)
+    part = n / pictures
+    # How many pictures of a group are doubted is chance as well: a group is a sample, as in the measures without correction.
+    between = (part * np.square(k / size)).sum(axis=1) - np.square((part * k / size).sum(axis=1))
+    return Combined(k, size, part, np.maximum(between, 0) / pictures[:, 0])
+
+
+def _of_all(weight: Floats, wrong_: Floats) -> Floats:
+    """(M,) share of wrong labels of an outcome, of all answers; it is drawn towards that of all outcomes like by one answer."""
+    total, hits, heard = weight.sum(axis=0), weight.T @ wrong_, (weight > 0).sum(axis=0)
+    share = np.divide(hits, total, out=np.zeros_like(total), where=total > 0)
+    return np.asarray((heard * share + hits.sum() / total.sum()) / (heard + 1), np.float64)
+
+
+def _check(answers: Answers) -> None:
+    if not len(answers.cell):
+        raise UserError("a correction needs answers of an audit, got none")
+    if not ((answers.inclusion > 0) & (answers.inclusion <= 1)).all():
+        raise UserError("inclusion probabilities are above 0 and at most 1")
