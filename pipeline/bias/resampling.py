@@ -1,0 +1,138 @@
+"""Pictures that are copies of one another: how many independent ones they amount to, and bootstrap by whole groups of copies.
+
+Copies agree more than strangers do, so that n of them say less than n pictures would. A test takes one picture of each group
+of copies (`distinct`), which makes it exact again. An interval takes the number of pictures that would vary as much
+(`effective`; Korn and Graubard 1998 for exact intervals): from the variance that a bootstrap of whole groups of copies has, which
+for a share is a formula (Efron and Tibshirani 1993, section 6), and which needs no draws.
+For other figures `draws` makes the bootstrap itself.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+
+from secondlook.pipeline.bias.counts import Copies, Counts
+from secondlook.pipeline.core.statistics import EXACT_BELOW
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+
+
+class Table(NamedTuple):
+    """Pictures and hits by cell, (C,) each."""
+
+    n: Ints
+    k: Ints
+
+
+class Effective(NamedTuple):
+    """For G groups, (G,) each: how many independent pictures the group's amount to, and those of the rest."""
+
+    n: Floats
+    rest: Floats
+
+
+def table(counts: Counts, hit: Flags, among: Flags) -> Table:
+    """Pictures that could count, and those that did."""
+    return Table(counts.n[:, among].sum(axis=1), counts.n[:, among & hit].sum(axis=1))
+
+
+def distinct(counts: Counts, hit: Flags, among: Flags, rng: np.random.Generator) -> Table:
+    """The same, where one picture drawn from each group of copies stands for it."""
+    whole = table(counts, hit, among)
+    if counts.copies is None:
+        return whole
+    rows = _among(counts.copies, among)
+    order = np.lexsort((rows.outcome, rows.cell, rows.cluster))  # whatever order the rows came in
+    _, first, size = np.unique(rows.cluster[order], return_index=True, return_counts=True)
+    kept = order[first + (rng.random(len(first)) * size).astype(np.int64)]
+    cells, hits = len(counts.cells), hit[rows.outcome]
+    n = whole.n - np.bincount(rows.cell, minlength=cells) + np.bincount(rows.cell[kept], minlength=cells)
+    all_hits, kept_hits = rows.cell[hits], rows.cell[kept][hits[kept]]
+    return Table(n, whole.k - np.bincount(all_hits, minlength=cells) + np.bincount(kept_hits, minlength=cells))
+
+
+def effective(counts: Counts, hit: Flags, among: Flags, groups: "sp.csr_array") -> Effective:
+    """How many independent pictures groups (G, C) amount to, never more than they have.
+
+    From EXACT_BELOW groups of copies and single pictures on by the variance that was seen, and never fewer than if all copies agreed; with less
+    than that, as if all copies agreed.
+    """
+    cells = table(counts, hit, among)
+    n, k = (np.asarray(groups @ one, np.float64) for one in cells)
+    total, hits = float(cells.n.sum()), float(cells.k.sum())
+    if counts.copies is None:
+        return Effective(n, total - n)
+    rows = _among(counts.copies, among)
+    _, cluster = np.unique(rows.cluster, return_inverse=True)
+    shape = (int(cluster.max()) + 1 if len(cluster) else 0, len(counts.cells))
+    size = sp.csr_array((np.ones(len(cluster)), (cluster, rows.cell)), shape=shape)
+    right = sp.csr_array((hit[rows.outcome].astype(np.float64), (cluster, rows.cell)), shape=shape)
+    inside, right_inside = (one @ groups.T.astype(np.float64) for one in (size, right))  # (J, G)
+    whole, right_whole = np.asarray(size.sum(axis=1)), np.asarray(right.sum(axis=1))
+    sums = _Sums(*(_total(one) for one in (inside * inside, inside * right_inside, right_inside * right_inside)))
+    pairs = ((inside, whole), (inside, right_whole), (right_inside, whole), (right_inside, right_whole))
+    crossed = [np.asarray(one.T @ other) for one, other in pairs]
+    outside = _Sums(
+        float(whole @ whole) - 2 * crossed[0] + sums.size,
+        float(whole @ right_whole) - crossed[1] - crossed[2] + sums.both,
+        float(right_whole @ right_whole) - 2 * crossed[3] + sums.hits,
+    )
+    copies, right_copies = _total(inside), _total(right_inside)
+    here = _amount(n, k, copies, right_copies, sums)
+    return Effective(
+        here, _amount(total - n, hits - k, whole.sum() - copies, right_whole.sum() - right_copies, outside)
+    )
+
+
+def draws(counts: Counts, rng: np.random.Generator, times: int) -> Iterator[Ints]:
+    """So many bootstrap samples (C, M) of the counts: single pictures one by one, copies with all of their group."""
+    singles = counts.n.astype(np.int64)
+    rows = counts.copies
+    if rows is not None:
+        singles = singles.copy()
+        np.subtract.at(singles, (rows.cell, rows.outcome), 1)
+        _, cluster = np.unique(rows.cluster, return_inverse=True)
+    alone = int(singles.sum())
+    units = alone + (int(cluster.max()) + 1 if rows is not None and len(cluster) else 0)
+    share = singles.reshape(-1) / max(alone, 1)
+    for _ in range(times):
+        of_copies = rng.binomial(units, 1 - alone / units) if units else 0
+        drawn = rng.multinomial(units - of_copies, share).reshape(singles.shape).astype(np.int64)
+        if rows is not None and of_copies:
+            times_each = np.bincount(rng.integers(0, units - alone, of_copies), minlength=units - alone)
+            np.add.at(drawn, (rows.cell, rows.outcome), times_each[cluster])
+        yield drawn
+
+
+class _Sums(NamedTuple):
+    """Over groups of copies: the square of their pictures, these by their hits, and the square of their hits, (G,)."""
+
+    size: Floats
+    both: Floats
+    hits: Floats
+
+
+def _among(copies: Copies, among: Flags) -> Copies:
+    kept = among[copies.outcome]
+    return Copies(copies.cluster[kept], copies.cell[kept], copies.outcome[kept])
+
+
+def _total(matrix: "sp.csr_array") -> Floats:
+    return np.asarray(matrix.sum(axis=0), np.float64).reshape(-1)
+
+
+def _amount(n: Floats, k: Floats, copies: Floats, hits: Floats, sums: _Sums) -> Floats:
+    """n pictures with k hits, of which `copies` with `hits` are in groups of copies."""
+    alike = (n - copies) + sums.size  # as if all copies agreed
+    least = np.where(n > 0, n * n / np.maximum(alike, 1e-300), 0.0)
+    share = k / np.maximum(n, 1)
+    alone = (k - hits) * (1 - share) ** 2 + (n - copies - (k - hits)) * share**2
+    seen = alone + sums.hits - 2 * share * sums.both + share**2 * sums.size
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(seen > 0, n * n * share * (1 - share) / seen, least)
+    return np.where(least >= EXACT_BELOW, np.clip(found, least, n), least)
