@@ -43,6 +43,12 @@ class BiasSettings(Checked):
     least_gap: float = setting(
         0.02, "differences of shares below this are no findings, however sure: 0.02 is two points", low=0.0, high=1.0
     )
+    least_npmi: float = setting(
+        0.05,
+        "associations of class and group (SL404) below this are no findings, however sure: 0.05 is about a quarter more, or less, often than by chance where both are a tenth of the pictures, or 7 points where both are half",
+        low=0.0,
+        high=1.0,
+    )
     min_cell: int = setting(
         10,
         "groups with fewer pictures are neither tested nor shown in anything that can be shared",
