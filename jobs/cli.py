@@ -57,12 +57,16 @@ VERBS: dict[str, dict[str, Verb]] = {
         "commit": Verb("review.commit", "commit", "Answers become label decisions and a new version."),
         "report": Verb("report.report", "report", "The audit as one self-contained HTML page."),
         "export": Verb("export.export", "export", "The corrected dataset back out."),
+        "card": Verb("card.card", "card", "What the dataset is, for people and for dataset hubs."),
     },
     "The history of labels": {
         "log": Verb("history.history", "log", "Versions, newest first."),
         "diff": Verb("history.history", "diff", "Labels that differ between two versions."),
         "blame": Verb("history.history", "blame", "Everything that happened to one image's label."),
         "revert": Verb("history.revert", "revert", "Take decisions back: a batch's, a person's, or those of a time."),
+    },
+    "Groups of people": {
+        "attributes": Verb("bias.attributes", "listed", "Who is in the pictures; repairs of mangled values."),
     },
     "The class list": {
         "classes list": Verb("history.classes", "list_classes", "The classes, and how many images bear each."),

@@ -6,6 +6,7 @@ through this file, mostly by `dataset.samples`. Why: docs/decisions/0018.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import groupby
 
 import numpy as np
@@ -17,7 +18,7 @@ from secondlook.jobs.lake.store import Lake, Version
 from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.core.schemas import ATTRIBUTES
 
-COLUMNS = ("seq", "attribute", "value", "into", "rule", "actor", "reason", "pictures")
+COLUMNS = ("seq", "attribute", "value", "into", "rule", "actor", "reason", "pictures", "time")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Repair:
     actor: str
     reason: str
     pictures: int
+    time: datetime | None = None
 
 
 @dataclass(frozen=True)
