@@ -25,6 +25,7 @@ from secondlook.jobs.terminal.console import Advance, finish, out, progress, say
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.labeling import history
+from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import SecondlookError, UnavailableError, UserError, unknown
 from secondlook.pipeline.core.identity import content_id
 
@@ -55,12 +56,13 @@ def run(
     drop: Iterable[str] = (),
     as_of: str | int | None = None,
     spreadsheet: bool = False,
+    card: Settings | None = None,
 ) -> dict[str, Any]:
     """Write the dataset of a version to a file or folder that is not there yet. Returns what was written.
 
     `drop`: codes of rules whose findings leave a sample out; of copies, one stays. `spreadsheet`: in CSV, text that a
-    spreadsheet would run as a formula gets an apostrophe before it. Whatever happens, the target is there whole or
-    not at all. Raises UserError where it is taken, UnavailableError where a referenced picture is gone or changed.
+    spreadsheet would run as a formula gets an apostrophe before it. `card`: settings of the data card that is to
+    lie beside the pictures, as README.md and croissant.json. Whatever happens, the target is there whole or not at all. Raises UserError where it is taken, UnavailableError where a referenced picture is gone or changed.
     """
     from secondlook.jobs.export.pictures import write_folders, write_parquet
 
@@ -72,6 +74,8 @@ def run(
         raise UserError(f"{format} is a folder and can't go to standard output; name a folder")
     if spreadsheet and format not in {"csv", "csv-patch"}:
         raise UserError(f"only CSV is for a spreadsheet; {format} is for programs")
+    if card is not None and format in {"csv", "csv-patch"}:
+        raise UserError(f"a card lies beside pictures, so --card goes with folders and hf-parquet, not with {format}")
     version = lake.at(as_of)
     table, dropped, quarantined = _chosen(lake, version, list(drop))
     if format != "csv-patch":  # a patch says that they have no label any more
@@ -90,6 +94,10 @@ def run(
         folder.mkdir()
         write = write_folders if format == "folders" else write_parquet
         files = write(pictures(lake, version, samples, advance), samples, classes, folder)
+        if card is not None:
+            from secondlook.jobs.card.card import beside
+
+            beside(lake, card, version, table, folder)
     return summary | {"samples": len(samples), "files": files, "dropped": dropped}
 
 
@@ -274,6 +282,9 @@ def export(
         typer.Option("--drop", metavar="CODES", help="Leave out samples with findings of these rules: SL201,SL301."),
     ] = "",
     spreadsheet: SpreadsheetOption = False,
+    card: Annotated[
+        bool, typer.Option("--card", help="With the data card beside the pictures: README.md and croissant.json.")
+    ] = False,
     as_of: AsOfOption = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
@@ -295,7 +306,9 @@ def export(
     """
     codes = [code.strip().upper() for code in drop.split(",") if code.strip()]
     chosen = read_settings(settings, lake)
-    summary = run(Lake.open(chosen.lake), to, format=format, drop=codes, as_of=as_of, spreadsheet=spreadsheet)
+    opened = Lake.open(chosen.lake)
+    described = chosen if card else None
+    summary = run(opened, to, format=format, drop=codes, as_of=as_of, spreadsheet=spreadsheet, card=described)
 
     def lines() -> None:
         what = f"{summary['rows']:,} rows" if "rows" in summary else f"{summary['samples']:,} pictures"

@@ -88,10 +88,23 @@ class CardSettings(Checked):
     purpose: str = setting("", "what it was made for, in a sentence or two")
     not_for: str = setting("", "what it must not be used for")
     origin: str = setting("", "where, when and how the pictures were made or collected")
+    collected: str = setting(
+        "", "when they were made or collected: a date, or two with a slash between, 2024-03-01/2024-06-30"
+    )
     consent: str = setting("", "whether and how the people in it agreed, and how they can take it back")
     license: str = setting("", "licence of the dataset, an SPDX name or a URL; empty: those that its pictures bear")
+    consent_column: str = setting("consent", "the attribute that says of each picture whether its people agreed")
+    license_column: str = setting("license", "the attribute that says the licence of each picture")
+    sensitive: str = setting("", "what in it is personal or sensitive: faces, health, places, origin")
+    annotation: str = setting(
+        "", "how labels and attributes were asked for: the question, the answers that were allowed"
+    )
+    annotators: str = setting("", "who annotated: how they were chosen, trained and paid, and who they are as a group")
+    impact: str = setting("", "whom it may help and whom it may harm")
+    maintenance: str = setting("", "who looks after it, how often it is renewed, and until when")
     url: str = setting("", "where the dataset can be had, or is described")
     creators: str = setting("", "who made it, with commas between")
     contact: str = setting("", "whom to ask, and to tell of a picture that is to be forgotten")
     citation: str = setting("", "how to cite it")
+    tags: str = setting("", "words that a dataset hub finds it by, with commas between")
     limits: str = setting("", "what is known to be missing, wrong or one-sided in it")
