@@ -14,6 +14,7 @@ import numpy.typing as npt
 from scipy import special, stats
 
 from secondlook.pipeline.bias.counts import Copies, Counts
+from secondlook.pipeline.bias.members import members
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Changed, Estimate, Worse
 from secondlook.pipeline.core.groups import Group
@@ -52,7 +53,7 @@ def changes(measures: Sequence[Twice], settings: BiasSettings) -> list[Changed]:
     """
     found: list[Changed] = []
     for one in measures:
-        groups = one.counts.grouping.groups(settings.depth)
+        groups = members(one.counts.grouping, one.counts.cells, settings.depth).groups()
         found += (_paired if one.counts.outcomes == PAIRS else _shares)(one, groups, settings)
     if not found:
         return []
