@@ -107,6 +107,13 @@ def reference_text(settings: Settings) -> str | None:
     return _text(asked, "[bias] reference")
 
 
+def files(settings: Settings) -> dict[str, str]:
+    """The text of every file that the settings of an audit name, by its path. Raises UserError where one can't be read."""
+    found = {} if reference_text(settings) in (None, reference.UNIFORM) else {settings.bias.reference: str(reference_text(settings))}
+    named = ((one.name, one.estimated) for one in settings.attributes if one.estimated)
+    return found | {path: _text(path, f"[[attributes]] estimated of {name}") for name, path in named}
+
+
 # What is there
 
 

