@@ -30,7 +30,7 @@ from secondlook.pipeline.core.errors import UserError, unknown
 GROUPS = 20  # of a batch that its summary names, the largest
 READ = (
     "samples", "labels", "classes", "findings", "batches", "annotations", "annotators", "gold", "predictions", "models",
-    "evidence", "audit_samples", "projects",
+    "evidence", "audit_samples", "projects", "attribute_repairs",
 )  # fmt: skip
 
 
@@ -45,6 +45,7 @@ def run_push(
     seed: int = 0,
     classes: Sequence[str] = (),
     again: bool = False,
+    groups: Sequence[str] = (),
     show_guess: bool = False,
     dry_run: bool = False,
     sending: bool = False,
@@ -52,9 +53,10 @@ def run_push(
 ) -> dict[str, Any]:
     """Choose a batch, record it in `batches`, and write its queue.
 
-    `budget` is as `--budget` takes it; `classes` may be answered beside those that the lake knows; `sending` notes that the batch is to
-    go to a labeling tool, `dry_run` records and writes nothing. Returns batch, asked, strategies, strategy, groups, seconds, price, gain,
-    candidates, balance and the version. Raises UserError where a target is taken.
+    `budget` is as `--budget` takes it; `classes` may be answered beside those that the lake knows; `groups` are as `--group` takes
+    them: the batch is of these alone; `sending` notes that the batch is to go to a labeling tool, `dry_run` records and writes
+    nothing. Returns batch, asked, strategies, strategy, groups, seconds, price, gain,
+    candidates, balance, of_groups and the version. Raises UserError where a target is taken.
     """
     for target in (to, pictures):
         if target is not None:
@@ -64,7 +66,9 @@ def run_push(
     review = settings.review
     asked = budgets.parse(str(review.budget if budget is None else budget))
     limit = budgets.limit(asked, price_per_hour=review.price_per_hour, currency=review.currency)
-    made = plan(lake, version, settings, limit, classes=choices, strategy=strategy, again=again, seed=seed)
+    made = plan(
+        lake, version, settings, limit, classes=choices, strategy=strategy, again=again, groups=groups, seed=seed
+    )
     questions = made.questions
     summary: dict[str, Any] = {
         "batch": None,
@@ -79,7 +83,7 @@ def run_push(
     if dry_run:
         return summary
     inputs = {"budget": str(asked), "strategy": strategy or review.strategy, "seed": seed, "classes": list(classes)}
-    inputs |= {"again": again, "review": dataclasses.asdict(review)}
+    inputs |= {"again": again, "review": dataclasses.asdict(review)} | ({"of": list(groups)} if groups else {})
     attempt = lake.attempt("review push", inputs | {"tables": {t: version.tables.get(t) for t in READ}}, base=version)
     summary["batch"] = name = f"batch-{attempt.seq}"
     tasks = [
@@ -121,6 +125,7 @@ def _told(made: Plan, settings: Settings, asked: budgets.Budget, strategy: str) 
         "gain": made.gain,
         "groups": dict(sorted(groups.items(), key=lambda one: (-one[1], one[0]))[:GROUPS]),
         "balance": dict(made.balance),
+        "of_groups": {name: dict(its) for name, its in made.of_groups.items()},
         "left_out": balance.left_out(made.balance, review.balance_floor),
     }
 

@@ -1,6 +1,6 @@
 """Which pictures a batch asks for, why, and among which classes: everything about it but its rows in the lake."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.gold import gold as gold_of
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.people.pace import speeds
-from secondlook.jobs.review import alike, pool
+from secondlook.jobs.review import alike, of_groups, pool
 from secondlook.jobs.review.pool import Flags, Pool, Reals
 from secondlook.labeling.acquire import balance, scores
 from secondlook.labeling.acquire.beliefs import Beliefs, one_more_answer
@@ -47,13 +47,17 @@ class Question:
 
 @dataclass(frozen=True)
 class Plan:
-    """A batch before it is recorded. `gain`: wrong labels fewer, expected; `balance`: see labeling.acquire.balance.rates."""
+    """A batch before it is recorded. `gain`: wrong labels fewer, expected; `balance`: see labeling.acquire.balance.rates.
+
+    `of_groups`: of each group that it is of, its pictures, those that could be asked for, and those that are.
+    """
 
     questions: list[Question] = field(default_factory=list)
     candidates: Mapping[str, int] = field(default_factory=dict)
     gain: float | None = None
     balance: Mapping[str, Any] = field(default_factory=dict)
     gold: int = 0
+    of_groups: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
 
 def plan(
@@ -65,9 +69,13 @@ def plan(
     classes: list[str],
     strategy: str | None = None,
     again: bool = False,
+    groups: Sequence[str] = (),
     seed: int = 0,
 ) -> Plan:
-    """The questions of a batch, in the order in which people see them. Raises UserError where the strategy can't be had."""
+    """The questions of a batch, in the order in which people see them; of some `groups` only, where they are named.
+
+    Raises UserError where the strategy can't be had, or a group is not there.
+    """
     review = settings.review
     name = strategy or review.strategy
     if name not in scores.STRATEGIES:
@@ -78,7 +86,10 @@ def plan(
     kinds = _kinds(them)
     seconds = tasks.seconds(kinds)
     is_gold, golden = _gold(lake, version, them)
+    wanted = of_groups.read(lake, version, settings, groups)
     open_to = ~them.pending & ~is_gold
+    if wanted:
+        open_to &= wanted.among(them.sample_id).any(axis=0)
     gain = _gain(them, len(classes))
     if again:
         worth = (
@@ -90,23 +101,24 @@ def plan(
         rules = Rules(1.0 if name == "random" else review.random_share, review.balance_floor, review.spread)
     asked_gold, limit = _some_gold(lake, version, golden, limit, seconds, review.gold_share, seed)
     rows = np.flatnonzero((worth > 0) | (open_to & them.fresh))
-    groups = _groups(lake, version, them, rows, review)
+    balanced = _groups(lake, version, them, rows, review)
     look = _vectors(lake, version, them, rows, seed)
     rng = generator(seed, "review", "choose", str(version.id))  # another version, another draw
     found = choose(
-        worth[rows], seconds[rows], limit, rules, rng, drawable=them.fresh[rows], groups=groups, vectors=look
+        worth[rows], seconds[rows], limit, rules, rng, drawable=them.fresh[rows], groups=balanced, vectors=look
     )
     chosen = [(int(row), KINDS_OF[kinds[row]]) for row in rows[found.best]]
     chosen += [(int(row), RANDOM) for row in rows[found.random]]
     questions = tasks.questions(chosen, asked_gold)
     order = arrange([one.group for one in questions], generator(seed, "review", "arrange", str(version.id)))
-    told = balance.rates(groups, found.plain, found.best) if groups is not None and len(found.best) else {}
+    told = balance.rates(balanced, found.plain, found.best) if balanced is not None and len(found.best) else {}
     return Plan(
         [questions[n] for n in order],
         {one: int((kinds[rows] == n).sum()) for n, one in enumerate(KINDS_OF)},
         round(float(gain[[row for row, _ in chosen]].sum()), 1) if name == "active" else None,
         told,
         len(golden),
+        wanted.told(them.sample_id, rows, [row for row, _ in chosen]) if wanted else {},
     )
 
 

@@ -23,9 +23,9 @@ from secondlook.pipeline.report.formats import printable
 
 # What goes with what: an option that makes its own kind of batch, and the options that mean nothing beside it.
 ALONE = {
-    "--batch": ("--budget", "--strategy", "--audit", "--verify", "--classes", "--again", "--dry-run"),
-    "--audit": ("--budget", "--strategy", "--verify", "--classes", "--show-guess", "--dry-run"),
-    "--verify": ("--strategy", "--classes", "--show-guess", "--dry-run"),
+    "--batch": ("--budget", "--strategy", "--audit", "--verify", "--classes", "--again", "--group", "--dry-run"),
+    "--audit": ("--budget", "--strategy", "--verify", "--classes", "--group", "--show-guess", "--dry-run"),
+    "--verify": ("--strategy", "--classes", "--group", "--show-guess", "--dry-run"),
     "--dry-run": ("--to", "--pictures", "--show-guess"),
     "--again": ("--strategy",),
 }
@@ -75,6 +75,14 @@ def push(
     classes: Annotated[
         str, typer.Option("--classes", metavar="A,B", help="Classes that may be answered beside those of the lake.")
     ] = "",
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--group",
+            metavar="'A=X,B=Y'",
+            help="Ask only about pictures of this group, as reports call it: 'race=Black,age=70+'. May be given again.",
+        ),
+    ] = None,
     again: Annotated[
         bool,
         typer.Option(
@@ -109,6 +117,9 @@ def push(
     With --audit, the batch is a random sample of all labeled pictures, with known probabilities: three people answer it
     (or an expert), and `secondlook share` says how many labels are wrong, with an interval.
 
+    With --group, it is of pictures of these groups alone: what a report finds doubted, or asked about too seldom, more often among some
+    people than among others.
+
     Example:
 
         secondlook review push --budget 30m
@@ -116,10 +127,11 @@ def push(
         secondlook review push --budget 100 --to queue.csv --pictures queue/
         secondlook review push --audit 500
         secondlook review push --verify test --budget 300
+        secondlook review push --group 'race=Black,age=70+' --group 'race=Indian,age=70+' --budget 200
     """
     given = {
         "--to": to, "--pictures": pictures, "--budget": budget, "--strategy": strategy, "--audit": audit, "--verify": verify,
-        "--classes": classes, "--again": again, "--show-guess": show_guess, "--batch": batch, "--dry-run": dry_run,
+        "--classes": classes, "--group": group or None, "--again": again, "--show-guess": show_guess, "--batch": batch, "--dry-run": dry_run,
     }  # fmt: skip
     refuse_nonsense({name for name, value in given.items() if value not in (None, "", False)})
     chosen = read_settings(settings, lake)
@@ -139,7 +151,7 @@ def push(
                 _tell_unfinished(opened)
             named = [name.strip() for name in classes.split(",") if name.strip()]
             summary = run_push(
-                opened, chosen, **files, budget=budget, strategy=strategy, seed=seed, classes=named, again=again,
+                opened, chosen, **files, budget=budget, strategy=strategy, seed=seed, classes=named, again=again, groups=group or (),
                 show_guess=show_guess, dry_run=dry_run, sending=sending,
             )  # fmt: skip
         if studio is not None and summary["batch"] and summary["asked"]:

@@ -57,6 +57,8 @@ def _reasons(summary: Mapping[str, Any], dry_run: bool) -> Iterator[str]:
             yield f"  {n:>6,} {strategy}: {WHY.get(strategy, '')}"
         for group, n in list(summary["groups"].items())[:SHOWN]:
             yield f"  {n:>6,} among {group or 'all classes'}"
+    for name, its in summary.get("of_groups", {}).items():
+        yield f"of {name}: {its['asked']:,} asked for, of {its['candidates']:,} that could be and {its['pictures']:,} that there are"
     for line in summary["left_out"]:
         yield f"balance: {line}"
 
