@@ -76,7 +76,7 @@ def grouped(lake: Lake, version: Version, settings: Settings, carrier: Carrier |
     expected = {} if text in (None, reference.UNIFORM) else reference.read(str(text))
     values = {one.name: _values(one, expected.get(one.name, ()), binned.get(one.name)) for one in chosen}
     estimated = {
-        name: _validation(name, described[name].estimated, values[name], binned.get(name))
+        name: validation(name, described[name].estimated, values[name], binned.get(name))
         for name in values
         if name in described and described[name].estimated
     }
@@ -240,7 +240,7 @@ def _text(path: str, setting: str) -> str:
         raise UserError(f"{setting} names {path}, which can't be read: {problem}") from None
 
 
-def _validation(name: str, path: str, values: Sequence[str], binned: Bins | None) -> dict[str, dict[str, int]]:
+def validation(name: str, path: str, values: Sequence[str], binned: Bins | None) -> dict[str, dict[str, int]]:
     """true value → estimated value → n, of a model that estimated an attribute. Raises UserError where it says too little."""
     setting = f"[[attributes]] estimated of {name}"
     rows = csv.DictReader(io.StringIO(_text(path, setting)))

@@ -1,6 +1,7 @@
 """Whether a Croissant document is one, as the library of its makers says."""
 
 import contextlib
+import json
 import logging
 import warnings
 from collections.abc import Iterator
@@ -11,10 +12,18 @@ from secondlook.pipeline.core.errors import UserError
 
 
 def issues(file: Path) -> list[str]:
-    """What `mlcroissant` has against a document, its warnings too; empty where it is valid. Nothing is downloaded.
+    """What `mlcroissant` has against a document, its warnings too; empty where it is valid.
 
-    Raises UserError where the file can't be read or is no JSON.
+    Raises UserError where the file can't be read or is nothing that it could check.
     """
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"there is no file {file}") from None
+    except (OSError, ValueError) as problem:
+        raise UserError(f"{file} can't be read as JSON: {problem}") from None
+    if not isinstance(document, dict):
+        raise UserError(f"{file} is no Croissant document: that is a JSON object")
     with _quiet():
         import mlcroissant
 
@@ -22,12 +31,10 @@ def issues(file: Path) -> list[str]:
             read = mlcroissant.Dataset(jsonld=str(file))
         except mlcroissant.ValidationError as problem:
             return _lines(str(problem))
-        except FileNotFoundError:
-            raise UserError(f"there is no file {file}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:  # JSON, but not of this kind
+        except Exception as problem:  # noqa: BLE001 - of documents that are nothing like one, the library says anything
             said = str(problem).split("\n", maxsplit=1)[0] or type(problem).__name__
             raise UserError(f"{file} can't be read as Croissant: {said}") from None
-        found: Any = read.metadata.ctx.issues
+    found: Any = read.metadata.ctx.issues
     return sorted(found.errors) + sorted(found.warnings)
 
 

@@ -14,6 +14,8 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.answers import answers
 from secondlook.jobs.lake.dropped import dropped
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.pipeline.bias.binning import bins
+from secondlook.pipeline.bias.binning import in_order as by_number
 from secondlook.pipeline.core.bias_config import Attribute
 from secondlook.pipeline.core.cells import Cells, cells
 from secondlook.pipeline.core.classes import in_order
@@ -139,27 +141,43 @@ def _attributes(
     known = {one.name: one for one in settings.attributes}
     repaired = _repaired(lake, version)
     special = {settings.card.license_column, settings.card.consent_column}
-    found = []
-    for name, counts in columns.items():
-        if name in special:
-            continue
-        told = known.get(name, Attribute(name=name))
-        groups = None
-        if len(counts) <= settings.bias.most_values:
-            groups = cells(counts | {NOT_SAID: missing[name]}, settings.bias.min_cell)
-        # The whole is known, so how many have a value says how many have none.
-        alone = groups or cells({"": sum(counts.values()), NOT_SAID: missing[name]}, settings.bias.min_cell)
-        found.append(
-            c.CardAttribute(
-                name=name,
-                groups=groups,
-                missing=None if missing[name] and NOT_SAID not in alone.shown else missing[name],
-                described=told.described,
-                estimated=bool(told.estimated),
-                repaired=repaired.get(name, 0),
-            )
-        )
-    return tuple(found)
+    return tuple(
+        _attribute(known.get(name, Attribute(name=name)), columns[name], missing[name], repaired.get(name, 0), settings)
+        for name in columns
+        if name not in special
+    )
+
+
+def _attribute(told: Attribute, counts: Column, missing: int, repaired: int, settings: Settings) -> c.CardAttribute:
+    """One attribute as the card may show it; numbers in their bins, as the audit has them."""
+    from secondlook.jobs.bias.groups import validation
+
+    least, binned = settings.bias.min_cell, bins(told.bins, told.name)
+    if binned is not None:
+        grouped = Counter({NOT_SAID: missing})
+        for value, n in counts.items():
+            grouped[binned.binned(value)] += n
+        missing = grouped.pop(NOT_SAID)
+        counts = {name: grouped[name] for name in binned.names if grouped[name]}
+    whole = {name: counts[name] for name in by_number(counts)} | {NOT_SAID: missing}
+    groups = cells(whole, least) if len(counts) <= settings.bias.most_values else None
+    # The whole is known, so how many have a value says how many have none.
+    alone = groups or cells({"": sum(counts.values()), NOT_SAID: missing}, least)
+    errors: dict[str, tuple[int, int]] = {}
+    if told.estimated:
+        for value, estimates in validation(told.name, told.estimated, tuple(counts), binned).items():
+            n = sum(estimates.values())
+            if n >= least:
+                errors[value] = (n - estimates.get(value, 0), n)
+    return c.CardAttribute(
+        name=told.name,
+        groups=groups,
+        missing=missing if not missing or NOT_SAID in alone.shown else None,
+        described=told.described,
+        estimated=bool(told.estimated),
+        errors=errors,
+        repaired=repaired,
+    )
 
 
 def _repaired(lake: Lake, version: Version) -> dict[str, int]:
