@@ -38,7 +38,7 @@ def inputs(settings: Settings) -> dict[str, Any]:
 
 def said(audit: GroupAudit) -> Said:
     """Findings of groups, largest difference first; by rule what was left out, and what could not have been seen."""
-    left_out = {measure.name: explained(audit.found(measure)) for measure in audit.measures}
+    left_out = {measure.name: _left_out(audit, measure) for measure in audit.measures}
     found = [finding for measure in audit.measures for finding in _findings(audit, measure, left_out[measure.name])]
     hidden = {code: sum(len(left_out[measure.name]) for measure in audit.of(code)) for code in CODES if audit.of(code)}
     notes = dict(audit.notes)
@@ -59,11 +59,7 @@ def said(audit: GroupAudit) -> Said:
 
 
 def _findings(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, tuple[Group, ...]]) -> Iterator[Finding]:
-    found = [one for one in audit.found(measure) if one.group not in left_out]
-    mirrored = {id(one) for one in found if measure.worse == "either" and _mirror(measure, one, found)}
-    for one in sorted(found, key=lambda one: (-abs(one.effect.value), one.group)):
-        if id(one) in mirrored:
-            continue
+    for one in sorted(stands(audit, measure, left_out), key=lambda one: (-abs(one.effect.value), one.group)):
         yield Finding(
             measure.rule,
             "group",
@@ -73,6 +69,12 @@ def _findings(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, tupl
             message(audit, measure, one),
             evidence=_evidence(audit, measure, one),
         )
+
+
+def stands(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, Any]) -> list[Compared]:
+    """What a measure finds that says something of its own: without what `explained` leaves out, and what is another one mirrored."""
+    found = [one for one in audit.found(measure) if one.group not in left_out]
+    return [one for one in found if measure.worse != "either" or not _mirror(measure, one, found)]
 
 
 def _mirror(measure: Measure, one: Compared, found: list[Compared]) -> bool:

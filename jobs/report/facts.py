@@ -42,7 +42,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
     rejects = dataset.rejects(lake, version)
     attributes, left_out = _attributes(samples, doubted)
     return f.Facts(
-        title=_title(samples),
+        title=title_of(samples),
         version=version.id,
         created=time(version.created),
         counts=_counts(samples, rejects.num_rows),
@@ -59,12 +59,12 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         attributes=attributes,
         attributes_left_out=left_out,
         asked=_asked(lake, version),
-        provenance=_provenance(lake, version, settings),
+        provenance=provenance_of(lake, version, settings),
         settings={name: str(value) for name, value in vars(settings.lint).items()},
     )
 
 
-def _title(samples: pa.Table) -> str:
+def title_of(samples: pa.Table) -> str:
     """The dataset's name, or where nobody gave one that of the folder that it came from."""
     names = pc.unique(samples["dataset"]).drop_null().to_pylist()
     if names and names != ["default"]:
@@ -285,7 +285,8 @@ def _spread(
     return f.Histogram(name, unit, tuple(counts.tolist()), tuple(edges.tolist()))
 
 
-def _provenance(lake: Lake, version: Version, settings: Settings) -> dict[str, str]:
+def provenance_of(lake: Lake, version: Version, settings: Settings) -> dict[str, str]:
+    """What made a page of a version, so that it can be made again."""
     machine = provenance.machine()
     shown = {
         "version": f"{version.id}, made by {version.job}, {time(version.created)}",

@@ -161,9 +161,7 @@ def _with_thumbnails(
     lake: Lake, version: Version, settings: Settings, shown: Sequence[f.RuleFindings]
 ) -> list[f.RuleFindings]:
     wanted = {picture.src for found in shown for card in found.cards for picture in card.pictures}
-    ingest = settings.ingest
-    limits = Limits(ingest.max_file_mb * 2**20, ingest.max_pixels, ingest.decode_timeout_s)
-    made = {content: thumbnail(f.Picture("", ""), data, limits) for content, data in _bytes(lake, version, wanted)}
+    made = thumbnails_of(lake, version, settings, wanted)
     gone = f.Picture("", "")
 
     def filled(picture: f.Picture) -> f.Picture:
@@ -180,6 +178,13 @@ def _with_thumbnails(
         )
         for found in shown
     ]
+
+
+def thumbnails_of(lake: Lake, version: Version, settings: Settings, contents: set[str]) -> dict[str, f.Picture]:
+    """Thumbnails by content, without keys; those that can't be read are left out."""
+    ingest = settings.ingest
+    limits = Limits(ingest.max_file_mb * 2**20, ingest.max_pixels, ingest.decode_timeout_s)
+    return {content: thumbnail(f.Picture("", ""), data, limits) for content, data in _bytes(lake, version, contents)}
 
 
 def _bytes(lake: Lake, version: Version, contents: set[str]) -> Any:

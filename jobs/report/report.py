@@ -1,5 +1,6 @@
 """`secondlook report`: the audit of a version as one self-contained HTML page. It shows, and computes no finding."""
 
+import dataclasses
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,8 +15,10 @@ from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
 from secondlook.pipeline.core.config import Settings
-from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.report.advice import many
 
+FORMATS = ("html", "json")
 THUMBNAILS = 24  # a rule; some 15 rules of 24 thumbnails of 6 kB stay below 3 MB
 
 
@@ -66,25 +69,64 @@ def _lines(summary: Mapping[str, Any]) -> None:
     out.print(summary["url"], markup=False)
 
 
+def _bias_lines(summary: Mapping[str, Any]) -> None:
+    _lines(summary)
+    told = f"{many(summary['findings'], 'finding')} in {many(summary['comparisons'], 'comparison')}"
+    hidden = f"; {summary['not_shown']:,} of groups too small to be shown safely" if summary["not_shown"] else ""
+    console.out().print(told + hidden, markup=False)
+
+
 def report(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write the page.", show_default=True)
-    ] = Path("report.html"),
+        Path | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Where to write it. Default: report.html; with --bias bias.html."
+        ),
+    ] = None,
     thumbnails: Annotated[
         int,
         typer.Option("--thumbnails", metavar="N", min=0, max=500, help="Pictures shown for each rule; 0 for none."),
     ] = THUMBNAILS,
-    bias: Annotated[bool, typer.Option("--bias", help="The audit by groups of people: not there yet.")] = False,
+    bias: Annotated[
+        bool, typer.Option("--bias", help="The audit by groups instead: whom the data serves worse.")
+    ] = False,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="VERSION", help="With --bias: what changed for each group since this version."),
+    ] = None,
+    with_images: Annotated[
+        bool,
+        typer.Option(
+            "--with-images",
+            help="With --bias: doubted labels with their pictures, and names of annotators. Such a page is not for sharing.",
+        ),
+    ] = False,
+    format: Annotated[str, typer.Option(metavar="html|json", help="With --bias: the page, or its figures.")] = "html",
+    figures: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="With --bias: write the figures there as JSON, too.")
+    ] = None,
+    fail_above: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=0,
+            help="With --bias: exit status 1 only above so many findings. Default: [lint] fail_above, 0.",
+        ),
+    ] = None,
     as_of: AsOfOption = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
     json: JsonOption = False,
-) -> None:
+) -> int:
     """The audit as one self-contained HTML page.
 
     What came in and what was rejected, the classes, the findings with their pictures, what the model confuses, and the
     history of the labels. One file that opens from disk without a network, holds no script, and can be sent to somebody.
     It shows what `ingest`, `train` and `lint` left in the lake; where one of them did not run yet, it says what would be added.
+
+    With --bias it is the audit by groups of people, with an interval for each figure: who is in the data, whose labels are doubted, for whom the
+    model fails, whom annotators differ on, whom the queue picks. It shows no picture and no group that is too small, so that it can be shared.
+    Exit status 0: no findings; 1: findings above the threshold.
 
     Example:
 
@@ -93,10 +135,41 @@ def report(
     The state of last week:
 
         secondlook report --as-of 12 --output before.html
+
+    Groups, and for whom cleaning helped since version 12:
+
+        secondlook report --bias --since 12 --output bias.html --figures bias.json
     """
-    if bias:
-        raise UserError("--bias is not there yet; `secondlook report` without it shows label errors by attribute")
     chosen = read_settings(settings, lake)
+    if fail_above is not None:
+        chosen = dataclasses.replace(chosen, lint=dataclasses.replace(chosen.lint, fail_above=fail_above))
+    only = {
+        "--since": since,
+        "--with-images": with_images,
+        "--figures": figures,
+        "--fail-above": fail_above is not None,
+    }
+    if not bias and (given := [name for name, value in {**only, "--format json": format != "html"}.items() if value]):
+        raise UserError(f"{given[0]} goes with --bias")
+    if format not in FORMATS:
+        raise unknown("format", format, FORMATS)
     opened = Lake.open(chosen.lake)
-    summary = run(opened, chosen, output, version=opened.at(as_of), thumbnails=thumbnails)
-    console.finish(summary, as_json=json, lines=lambda: _lines(summary))
+    version = opened.at(as_of)
+    if not bias:
+        summary = run(opened, chosen, output or Path("report.html"), version=version, thumbnails=thumbnails)
+        console.finish(summary, as_json=json, lines=lambda: _lines(summary))
+        return 0
+    from secondlook.jobs.report import bias as by_groups
+
+    summary = by_groups.run(
+        opened,
+        chosen,
+        output or Path(f"bias.{format}"),
+        version=version,
+        since=opened.at(since) if since is not None else None,
+        with_images=with_images,
+        form=format,
+        figures=figures,
+    )
+    console.finish(summary, as_json=json, lines=lambda: _bias_lines(summary))
+    return 0 if summary["clean"] else 1

@@ -17,12 +17,13 @@ SAME = 0.12  # opacity where all agree
 DEEPEST = 0.55  # opacity of the darkest cell: text on it still has a contrast of 4.5
 
 
-def _svg(height_px: int, body: Markup, kind: str, label: str = "") -> Markup:
+def svg(height_px: int, body: Markup, kind: str, label: str = "") -> Markup:
+    """A chart of all the width there is; without a label it is hidden from screen readers."""
     spoken = Markup('role="img" aria-label="{}"').format(label) if label else Markup('aria-hidden="true"')
     return Markup('<svg class="{}" width="100%" height="{}" {}>{}</svg>').format(kind, height_px, spoken, body)
 
 
-def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
+def rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
     """A rectangle; all in percent of the chart."""
     return Markup('<rect class="{}" x="{:.2f}%" y="{:.2f}%" width="{:.2f}%" height="{:.2f}%"/>').format(
         kind, x, y, width, height
@@ -32,21 +33,21 @@ def _rect(x: float, y: float, width: float, height: float, kind: str) -> Markup:
 def bar(value: float, most: float, part: float = 0.0) -> Markup:
     """A horizontal bar of `value` on a scale that ends at `most`; the first `part` of it in the accent colour."""
     scale = 100.0 / most if most > 0 else 0.0
-    body = _rect(0, 0, value * scale, 100, "ink")
+    body = rect(0, 0, value * scale, 100, "ink")
     if part > 0:
-        body += _rect(0, 0, max(part * scale, 0.6), 100, "accent")
-    return _svg(10, body, "bar")
+        body += rect(0, 0, max(part * scale, 0.6), 100, "accent")
+    return svg(10, body, "bar")
 
 
 def whisker(share: Share | Estimated, most: float) -> Markup:
     """A share as a dot with its interval as a line, on a scale from 0 to `most`."""
     if not share.n:
-        return _svg(14, Markup(""), "whisker")
+        return svg(14, Markup(""), "whisker")
     scale = 100.0 / most if most > 0 else 0.0
     low, high, at = (min(value * scale, 100.0) for value in (share.interval.low, share.interval.high, share.value))
-    body = _rect(0, 50, 100, 0, "axis") + _rect(low, 43, max(high - low, 0.4), 14, "reach")
+    body = rect(0, 50, 100, 0, "axis") + rect(low, 43, max(high - low, 0.4), 14, "reach")
     body += Markup('<circle class="accent" cx="{:.2f}%" cy="50%" r="4"/>').format(min(max(at, 1.0), 99.0))
-    return _svg(14, body, "whisker")
+    return svg(14, body, "whisker")
 
 
 def histogram(spread: Histogram) -> Markup:
@@ -55,9 +56,9 @@ def histogram(spread: Histogram) -> Markup:
     body = Markup("")
     for place, count in enumerate(spread.counts):
         height = max(100.0 * count / most, 1.5) if count else 0.0
-        body += _rect(place * width + width * 0.06, 100 - height, width * 0.88, height, "ink")
+        body += rect(place * width + width * 0.06, 100 - height, width * 0.88, height, "ink")
     label = f"{spread.name} of {sum(spread.counts):,} pictures, from {spread.edges[0]:.3g} to {spread.edges[-1]:.3g}"
-    return _svg(90, body, "histogram", label)
+    return svg(90, body, "histogram", label)
 
 
 def timeline(counts: Sequence[tuple[str, int, bool]]) -> Markup:
@@ -65,16 +66,16 @@ def timeline(counts: Sequence[tuple[str, int, bool]]) -> Markup:
     if not counts:
         return Markup("")
     width, most = 100.0 / len(counts), max(1.0, *(events**0.5 for _, events, _ in counts))
-    body = _rect(0, 100, 100, 0, "axis")
+    body = rect(0, 100, 100, 0, "axis")
     for place, (_, events, people) in enumerate(counts):
         height = max(96.0 * events**0.5 / most, 4.0) if events else 1.5
         kind = "accent" if people and events else "ink" if events else "faint"
         drawn = min(width * 0.8, 1.6)
         at = place * (100.0 - drawn) / max(len(counts) - 1, 1)
-        body += _rect(at, 100 - height, drawn, height, kind)
+        body += rect(at, 100 - height, drawn, height, kind)
     people_events = sum(events for _, events, people in counts if people)
     label = f"Label events of {len(counts)} versions; {people_events:,} of them are decisions of people"
-    return _svg(56, body, "timeline", label)
+    return svg(56, body, "timeline", label)
 
 
 @dataclass(frozen=True)

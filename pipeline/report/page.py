@@ -75,9 +75,15 @@ def brief(value: float) -> str:
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Templates with what they may call: every text is escaped, and a name that is not there is an error."""
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("secondlook.pipeline.report", "templates"),
+        loader=jinja2.ChoiceLoader(
+            [
+                jinja2.PackageLoader(room, "templates")
+                for room in ("secondlook.pipeline.report", "secondlook.pipeline.report.bias")
+            ]
+        ),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -130,4 +136,4 @@ def _context(facts: Facts) -> Mapping[str, Any]:
 
 def render(facts: Facts) -> str:
     """The whole page. The same facts give the same text."""
-    return _environment().get_template("page.html").render(_context(facts))
+    return environment().get_template("page.html").render(_context(facts))

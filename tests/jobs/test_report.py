@@ -279,7 +279,7 @@ def test_the_command_prints_where_the_page_lies(
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--bias"], "--bias is not there yet"),
+        (["--since", "1"], "--since goes with --bias"),
         (["--output", "."], "--output takes a file, and .* is a folder"),
         (["--output", "nowhere/r.html"], "there is no folder .*nowhere to write r.html to"),
         (["--as-of", "99"], "there is no version 99"),

@@ -1,0 +1,222 @@
+"""Which groups a table may show so that no small group's count can be had by subtraction.
+
+A table of groups is a set of sums. All values of an attribute add up to the total; all that cross a group with one more
+attribute add up to the group. Who knows a sum and all of its parts but one knows that one too. So it is not enough to leave
+out the groups that are too small: of those that are left, some must go as well (complementary suppression; Willenborg and de Waal
+2001, "Elements of statistical disclosure control", chapter 6).
+
+We play the reader. All that is shown are known numbers, all that is not are unknown ones, and the sums are equations between
+them. Groups go until
+
+1. what is left of any sum, after what is shown of it, is nobody or at least `min_cell` pictures, and
+2. no unknown that has from 1 to `min_cell` - 1 pictures has only one solution.
+
+For that the small counts themselves need not be known: the reader does not know them either.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping
+from itertools import combinations, product
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from secondlook.pipeline.core.groups import Group
+
+Cell = tuple[tuple[str, str], ...]  # values of attributes, in the order of their names
+REST = "\0rest"  # all values of an attribute that are not shown, as one
+MOST_CELLS = 50_000  # of a table of crossed attributes; larger ones are not shown
+MOST_UNKNOWNS = 2500  # of one system of equations; beyond, its crossed groups are not shown at all
+DETERMINED = 1 - 1e-9
+
+
+def cell(group: Group) -> Cell:
+    """A group by its values, however its attributes are ordered."""
+    return tuple(sorted(group.values))
+
+
+def shown(counts: Mapping[Group, int], total: int, min_cell: int) -> set[Group]:
+    """The groups of `counts` that may be shown.
+
+    counts: pictures of each group; those below `min_cell` go first, but for groups that nobody is in. total: of all pictures that they are groups of. It depends on
+    nothing else, so that two pages on the same pictures show the same groups, as the data card (core/cells.py) does of one attribute.
+    """
+    names = {cell(group): group for group in counts}
+    table = _Table({cell(group): n for group, n in counts.items()}, total, min_cell)
+    table.settle()
+    return {names[one] for one in table.known}
+
+
+class _Table:
+    """What is shown so far: `known` cells and their pictures."""
+
+    def __init__(self, counts: Mapping[Cell, int], total: int, min_cell: int) -> None:
+        self.total, self.min_cell = total, min_cell
+        self.known = dict(counts)
+        self._hide([one for one, n in counts.items() if 0 < n < min_cell])
+        self._hide_what_is_too_large()
+
+    def settle(self) -> None:
+        """Hide cells until nothing small can be had by subtraction."""
+        while (found := self._small_rests() or self._determined()) and self.known:
+            self._hide(found)
+
+    def _hide(self, cells: Collection[Cell]) -> None:
+        """These go, and with them what crosses them: who is not shown alone is not shown crossed."""
+        gone = [set(one) for one in cells]
+        for one in list(self.known):
+            if any(values <= set(one) for values in gone):
+                del self.known[one]
+
+    def _hide_what_is_too_large(self) -> None:
+        """Tables of so many cells that nobody could solve them in reasonable time are not shown."""
+        values = self._values()
+        tables = {_attributes(one) for one in self.known}
+        large = {names for names in tables if math.prod(len(values.get(name, ())) for name in names) > MOST_CELLS}
+        self._hide([one for one in self.known if len(one) > 1 and _attributes(one) in large])
+
+    def _parts(self) -> dict[tuple[Cell, str], list[Cell]]:
+        """(cell, attribute) → what is shown of the cell crossed with the attribute."""
+        parts = defaultdict(list)
+        for one in self.known:
+            for at in range(len(one)):
+                parts[one[:at] + one[at + 1 :], one[at][0]].append(one)
+        return parts
+
+    def _first_to_go(self, cells: Collection[Cell]) -> Cell:
+        return min(cells, key=lambda one: (not self.known[one], self.known[one], one))
+
+    def _small_rests(self) -> list[Cell]:
+        """For each sum whose rest is too small, the smallest of its parts."""
+        found = []
+        for (parent, _), parts in self._parts().items():
+            whole = self.total if not parent else self.known.get(parent)
+            if whole is None:
+                continue
+            rest = whole - sum(self.known[one] for one in parts)
+            if 0 < rest < self.min_cell:
+                found.append(self._first_to_go(parts))
+        return found
+
+    def _determined(self) -> list[Cell]:
+        """For each small unknown that has only one solution, a cell beside it; [] where there is none."""
+        depth = max((len(one) for one in self.known), default=0)
+        if depth < 2:
+            return []  # of one attribute there is one sum, and its rest is not small
+        found: set[Cell] = set()
+        for system in self._systems(depth):
+            if len(system.unknowns) > MOST_UNKNOWNS:
+                tables = {_attributes(one) for one in system.unknowns}
+                found |= {one for one in self.known if _attributes(one) in tables}
+                continue
+            for place in _only_solutions(system, self.min_cell):
+                found.add(self._beside(system.unknowns[place]))
+        return sorted(found)
+
+    def _beside(self, unknown: Cell) -> Cell:
+        """The shown cell to go for an unknown: of its own sums if there is one, else of its table, else a part of it."""
+        values, attributes = set(unknown), _attributes(unknown)
+        table = [one for one in self.known if _attributes(one) == attributes]
+        near = [one for one in table if len(set(one) & values) == len(unknown) - 1]
+        choice = near or table or [one for one in self.known if set(one) < values] or list(self.known)
+        return self._first_to_go(choice)
+
+    def _values(self) -> dict[str, list[str]]:
+        """Values of each attribute that are shown, and REST where these are not all."""
+        values: dict[str, list[str]] = defaultdict(list)
+        left: dict[str, int] = defaultdict(lambda: self.total)
+        for one, n in self.known.items():
+            if len(one) == 1:
+                values[one[0][0]].append(one[0][1])
+                left[one[0][0]] -= n
+        return {name: [*its, *([REST] if left[name] else [])] for name, its in values.items()}
+
+    def _systems(self, depth: int) -> Iterator["_System"]:
+        """The equations between unknown cells, in parts that have nothing to do with one another."""
+        values = self._values()
+        known = dict(self.known)
+        for name, its in values.items():
+            if its[-1] == REST:
+                known[((name, REST),)] = self.total - sum(self.known[((name, one),)] for one in its[:-1])
+        sums = [
+            (parent, [tuple(sorted((*parent, (name, one)))) for one in values[name]])
+            for size in range(1, depth)
+            for names in combinations(sorted(values), size)
+            for parent in product(*[[(name, one) for one in values[name]] for name in names])
+            for name in sorted(set(values) - set(names))
+        ]
+        yield from _apart(*_equations(sums, known))
+
+
+class _System(NamedTuple):
+    """U unknown cells and E equations: the matrix (E, U) of 1, -1 and 0, and (E,) what its rows make."""
+
+    unknowns: list[Cell]
+    matrix: csr_array
+    sums: npt.NDArray[np.float64]
+
+
+def _attributes(one: Cell) -> tuple[str, ...]:
+    return tuple(name for name, _ in one)
+
+
+def _nobody(sums: list[tuple[Cell, list[Cell]]], known: Mapping[Cell, int]) -> set[Cell]:
+    """Unknown cells without pictures: the rest of a sum that is complete without them, and what is a part of nobody."""
+    none: set[Cell] = set()
+    before = -1
+    while len(none) > before:
+        before = len(none)
+        for parent, parts in sums:
+            if parent in none or known.get(parent) == sum(known.get(one, 0) for one in parts):
+                none.update(one for one in parts if one not in known)
+    return none
+
+
+def _equations(sums: list[tuple[Cell, list[Cell]]], known: Mapping[Cell, int]) -> _System:
+    none = _nobody(sums, known)
+    place: dict[Cell, int] = {}
+    rows, columns, signs, makes = [], [], [], []
+    for parent, parts in sums:
+        unknown = [(one, 1.0) for one in parts if one not in known and one not in none]
+        if parent not in known and parent not in none:
+            unknown.append((parent, -1.0))
+        if not unknown:
+            continue
+        for one, sign in unknown:
+            rows.append(len(makes))
+            columns.append(place.setdefault(one, len(place)))
+            signs.append(sign)
+        makes.append(float(known.get(parent, 0) - sum(known.get(one, 0) for one in parts)))
+    matrix = csr_array((signs, (rows, columns)), shape=(len(makes), len(place)))
+    return _System([*place], matrix, np.array(makes))
+
+
+def _apart(unknowns: list[Cell], matrix: csr_array, sums: npt.NDArray[np.float64]) -> Iterator[_System]:
+    """A system as those that share no unknown."""
+    if not unknowns:
+        return
+    parts, part = connected_components(abs(matrix.T) @ abs(matrix), directed=False)
+    of_row = part[matrix.indices[matrix.indptr[:-1]]]
+    by_row = matrix.tocsr()
+    for one in range(parts):
+        mine, its = np.flatnonzero(part == one), np.flatnonzero(of_row == one)
+        yield _System([unknowns[at] for at in mine], by_row[its][:, mine], sums[its])
+
+
+def _only_solutions(system: _System, min_cell: int) -> list[int]:
+    """Places of the unknowns that the equations leave one value, one that is small.
+
+    An unknown is determined exactly where its unit vector lies in the row space of the equations: where it has length 1
+    in a basis of that space.
+    """
+    left, size, right = np.linalg.svd(system.matrix.toarray(), full_matrices=False)
+    rank = int((size > size[0] * 1e-10).sum())
+    basis: npt.NDArray[np.float64] = right[:rank]
+    fixed = (basis**2).sum(axis=0) >= DETERMINED
+    solution = ((left[:, :rank].T @ system.sums) / size[:rank]) @ basis
+    small = (solution > 0.5) & (solution < min_cell - 0.5)
+    return [int(at) for at in np.flatnonzero(fixed & small)]
