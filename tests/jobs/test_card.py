@@ -1,0 +1,295 @@
+"""The data card of a lake: what people said, what the lake knows, and files that Croissant's own library reads."""
+
+import json
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from secondlook.jobs.card import card
+from secondlook.jobs.card.check import issues
+from secondlook.jobs.cli import run as command
+from secondlook.jobs.export import export
+from secondlook.jobs.lake.records import rows
+from secondlook.jobs.lake.store import Lake
+from secondlook.pipeline.core.config import Settings, from_mapping
+from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.report.card.text import ASKED, as_markdown
+
+Fill = Callable[..., dict[str, str]]
+Picture = Callable[..., bytes]
+HOSTILE = [
+    "</script><img src=x onerror=alert(1)>",
+    "a: b\n---\nlicense: mit",
+    "| # `x` [y](javascript:z)",
+    "007",
+    "NA",
+    "日本 👩🏽‍🔬",
+]
+
+
+@pytest.fixture
+def people(lake: Lake, fill: Fill, picture: Picture) -> Lake:
+    """40 pictures with attributes: site (30 a, 10 b … 1 c), age in years, consent and licence; two of them are one content."""
+    made = []
+    for n in range(40):
+        site = "c" if n == 0 else "b" if n < 13 else "a"
+        said = [("site", site), ("age", str(20 + n % 20)), ("consent", "yes"), ("license", "CC-BY-4.0")]
+        if n == 1:
+            said = said[1:]
+        split = {"split": "train" if n < 30 else "test", "attributes": said}
+        made.append((f"p{n}.png", "cat" if n % 2 else "007", picture(max(n, 1)), split))
+    fill(made)
+    return lake
+
+
+SAID = from_mapping(
+    {
+        "card": dict.fromkeys((*ASKED,), "told in full")
+        | {"license": "CC BY 4.0", "collected": "2024-03-01/2024-06-30"},
+        "attributes": [{"name": "age", "bins": "30"}],
+    }
+)
+
+
+def records(folder: Path) -> list[dict[str, Any]]:
+    """What Croissant's library reads of an export, without the prefix of its fields, texts as texts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlcroissant
+
+        found = list(mlcroissant.Dataset(jsonld=str(folder / "croissant.json")).records("pictures"))
+    return [
+        {
+            name.removeprefix("pictures/").removeprefix("attribute/"): value.decode()
+            if isinstance(value, bytes)
+            else value
+            for name, value in row.items()
+        }
+        for row in found
+    ]
+
+
+# What it says
+
+
+def test_small_groups_are_nowhere_in_the_card_and_can_t_be_had_by_subtraction(people: Lake) -> None:
+    told = card.facts(people, people.at(), SAID)
+    site = next(one for one in told.attributes if one.name == "site")
+    assert site.groups is not None
+    assert dict(site.groups.shown) == {"a": 27}
+    assert (site.groups.hidden, site.groups.pictures, site.missing) == (3, 13, None)  # b, c and who has none
+    for text in (as_markdown(told), json.dumps(card.as_croissant(told, None))):
+        assert "27" in text
+        assert not re.search(r"\| (b|c) \|", text)
+    age = next(one for one in told.attributes if one.name == "age")
+    assert age.groups is not None
+    assert dict(age.groups.shown) == {"<30": 20, "30+": 20}  # in bins, as the audit has them
+
+
+def test_what_nobody_said_is_told_as_such_and_nothing_is_made_up(people: Lake, tmp_path: Path) -> None:
+    summary = card.run(people, Settings(), output=tmp_path / "README.md", croissant=tmp_path / "croissant.json")
+    assert summary["unsaid"] == list(ASKED)
+    text = (tmp_path / "README.md").read_text()
+    for name, what in ASKED.items():
+        if name not in {"license", "creators"}:  # every picture bears a licence
+            assert f"Nobody has said {what}; set `[card] {name}`." in text
+    document = json.loads((tmp_path / "croissant.json").read_text())
+    assert "Nobody has said" in document["rai:dataCollection"]
+    assert "Nobody has said" in document["rai:personalSensitiveInformation"][0]
+    assert "creator" not in document
+    whole = card.run(people, SAID, output=tmp_path / "README.md")
+    assert whole["unsaid"] == []
+    assert "Nobody has said" not in (tmp_path / "README.md").read_text().replace("Nobody has said what its values", "")
+
+
+def test_the_licence_of_the_whole_is_the_one_that_all_pictures_bear(people: Lake) -> None:
+    told = card.facts(people, people.at(), Settings())
+    assert told.license == "CC-BY-4.0"
+    front = yaml.safe_load(as_markdown(told).split("---\n")[1])
+    assert front["license"] == "cc-by-4.0"
+    assert front["size_categories"] == ["n<1K"]
+    assert card.as_croissant(told, None)["license"] == ["https://spdx.org/licenses/CC-BY-4.0.html"]
+
+
+def test_different_licences_are_all_named_and_small_ones_are_not(lake: Lake, fill: Fill, picture: Picture) -> None:
+    license = {n: "CC0-1.0" if n < 12 else "ask Jane Doe" if n == 12 else "MIT" for n in range(26)}
+    fill([(f"{n}.png", None, picture(1), {"attributes": [("license", name)]}) for n, name in license.items()])
+    told = card.facts(lake, lake.at(), Settings())
+    assert told.license == ""
+    text = as_markdown(told)
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == ["mit"]  # CC0 would give the one away
+    assert "Jane" not in text
+    assert "2 further groups with 13 pictures are not shown" in text
+
+
+def test_estimated_attributes_are_marked_and_bear_their_errors(people: Lake, tmp_path: Path) -> None:
+    validation = tmp_path / "checked.csv"
+    validation.write_text("true,estimated,n\na,a,90\na,b,10\nb,b,50\nc,c,2\nc,a,1\n")
+    settings = from_mapping({"attributes": [{"name": "site", "estimated": str(validation)}]})
+    told = card.facts(people, people.at(), settings)
+    site = next(one for one in told.attributes if one.name == "site")
+    assert dict(site.errors) == {"a": (10, 100), "b": (0, 50)}  # three pictures of c are too few to be told of
+    text = as_markdown(told)
+    assert "### site (estimated by a model)" in text
+    assert "| a | 100 | 10 % | 5.5 to 17.4 % |" in text
+    document = card.as_croissant(told, None)
+    assert any("estimated by a model" in one for one in document["rai:dataLimitations"])
+    assert any("site estimated by a model, pictures: a 27" in one for one in document["rai:dataBiases"])
+    validation.write_text("true,estimated,n\na,a,90\n")
+    with pytest.raises(UserError, match="says nothing of 'b'"):
+        card.facts(people, people.at(), settings)
+
+
+def test_paths_of_this_machine_and_passwords_stay_here(lake: Lake, fill: Fill) -> None:
+    fill(
+        [
+            ("a.png", None, b"1", {"source": "file:///home/eve/secret/photos#x"}),
+            ("b.png", None, b"2", {"source": "https://eve:pass@x.example/d.zip?token=1"}),
+        ]
+    )
+    told = card.facts(lake, lake.at(), Settings())
+    assert dict(told.sources) == {"photos": 1, "https://x.example/d.zip": 1}
+    for text in (as_markdown(told), json.dumps(card.as_croissant(told, None))):
+        assert not re.search(r"\beve|pass@|token|/home", text)
+
+
+def test_repairs_and_answers_and_findings_are_told(people: Lake) -> None:
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    attempt = people.attempt("test", {})
+    repair = {"attribute": "site", "value": "x", "into": "a", "rule": "r", "actor": "e", "reason": "", "pictures": 4, "time": now}  # fmt: skip
+    attempt.append("attribute_repairs", rows("attribute_repairs", [repair]))
+    sample = people.latest("samples", people.at(), ["sample_id"])["sample_id"].to_pylist()[:2]
+    answer = {"batch": "b", "answer": "label", "label": "cat", "state": "submitted", "time": now}
+    given = [
+        answer | {"annotation_id": f"{one}{who}", "sample_id": one, "annotator": who} for one in sample for who in "xy"
+    ]
+    attempt.append("annotations", rows("annotations", given))
+    attempt.commit({})
+    told = card.facts(people, people.at(), SAID)
+    assert (told.labels.annotators, told.labels.answers, told.labels.asked) == (2, 4, 2)
+    text = as_markdown(told)
+    assert "Values of 4 pictures were repaired by a rule that people confirmed." in text
+    assert "2 people gave 4 answers about 2 pictures (2.0 a picture)" in text
+    assert "Nobody has run a check over it" in text
+    assert "How many labels are wrong is not known" in text
+
+
+def test_a_lake_without_a_picture_has_a_card(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill([])
+    card.run(lake, Settings(), output=tmp_path / "r.md", croissant=tmp_path / "c.json")
+    assert "0 pictures" in (tmp_path / "r.md").read_text()
+
+
+# What a machine reads
+
+
+@pytest.mark.parametrize("format", ["hf-parquet", "folders"])
+def test_croissant_reads_every_row_of_an_export(people: Lake, tmp_path: Path, format: str) -> None:
+    export.run(people, str(tmp_path / "out"), format=format, card=SAID)
+    assert issues(tmp_path / "out" / "croissant.json") == []
+    found = {row["path"].rsplit("/", 1)[-1]: row for row in records(tmp_path / "out")}
+    assert len(found) == 40
+    assert found["p0.png"]["label"] == "007"  # not the number 7
+    assert (found["p39.png"]["label"], found["p39.png"]["split"]) == ("cat", "test")
+    assert (found["p13.png"]["site"], found["p1.png"]["site"], found["p2.png"]["age"]) == ("a", None, "22")
+    assert found["p3.png"]["image"].size == (48, 48)
+
+
+@pytest.mark.parametrize("format", ["hf-parquet", "folders"])
+def test_hostile_names_are_data_and_nothing_else(
+    lake: Lake, fill: Fill, picture: Picture, tmp_path: Path, format: str
+) -> None:
+    names = HOSTILE
+    made = [
+        (f"{n}.png", name, picture(n), {"split": "train", "attributes": [(name, name), ("split", "s")]})
+        for n, name in enumerate(names)
+    ]
+    fill([*made, ("alone.png", None, picture(9))])
+    settings = from_mapping(
+        {"bias": {"min_cell": 1}, "card": {"title": names[1], "purpose": names[0], "tags": names[2]}}
+    )
+    export.run(lake, str(tmp_path / "out"), format=format, card=settings)
+    assert issues(tmp_path / "out" / "croissant.json") == []
+    found = {row["path"].rsplit("/", 1)[-1]: row for row in records(tmp_path / "out")}
+    assert {row["label"] for row in found.values()} == {*names, None}
+    for n, name in enumerate(names):
+        quoted = [value for field, value in found[f"{n}.png"].items() if value == name and field != "label"]
+        assert quoted == [name], name
+    text = (tmp_path / "out" / "README.md").read_text()
+    front = yaml.safe_load(text.split("\n---\n")[0].removeprefix("---\n"))
+    assert front["license"] == "unknown"
+    assert front["pretty_name"] == "a: b --- license: mit"
+    assert "<img" not in text.replace("\\<img", "")
+    assert "<script" not in text.replace("\\<", "")
+
+
+def test_the_hub_is_told_where_the_splits_are(people: Lake, tmp_path: Path) -> None:
+    export.run(people, str(tmp_path / "out"), format="hf-parquet", card=SAID)
+    front = yaml.safe_load((tmp_path / "out" / "README.md").read_text().split("---\n")[1])
+    files = front["configs"][0]["data_files"]
+    assert files == [{"split": "test", "path": "data/test-*"}, {"split": "train", "path": "data/train-*"}]
+    assert all(list((tmp_path / "out").glob(one["path"])) for one in files)
+
+
+def test_an_export_with_its_card_comes_back_in(people: Lake, tmp_path: Path, spark: Any) -> None:
+    from secondlook.jobs.ingest import ingest
+    from secondlook.jobs.sources import Source
+
+    export.run(people, str(tmp_path / "out"), format="folders", card=SAID)
+    other = Lake(str(tmp_path / "other"), create=True)
+    source = Source(str(tmp_path / "out"), labels=str(tmp_path / "out" / "labels.csv"))
+    assert ingest.run(other, Settings(), spark, source)["samples"] == 40
+
+
+def test_a_croissant_file_alone_describes_no_files(people: Lake, tmp_path: Path) -> None:
+    summary = card.run(people, SAID, croissant=tmp_path / "c.json")
+    assert summary["describes"] is None
+    document = json.loads((tmp_path / "c.json").read_text())
+    assert "recordSet" not in document
+    assert document["rai:dataCollectionTimeframe"] == ["2024-03-01", "2024-06-30"]
+    assert issues(tmp_path / "c.json") == []
+
+
+def test_what_we_leave_out_of_the_document_its_library_would_tell(people: Lake, tmp_path: Path) -> None:
+    """Its warnings are failures, so each of the fields that it recommends must be there."""
+    card.run(people, SAID, croissant=tmp_path / "c.json")
+    document = json.loads((tmp_path / "c.json").read_text())
+    for name in ("citeAs", "datePublished", "license", "version"):
+        (tmp_path / "less.json").write_text(json.dumps({key: value for key, value in document.items() if key != name}))
+        assert any(name in one for one in issues(tmp_path / "less.json")), name
+    field = {"@type": "cr:Field", "@id": "x/y", "name": "y"}  # of no type
+    records = {"@type": "cr:RecordSet", "@id": "x", "name": "x", "field": [field]}
+    (tmp_path / "less.json").write_text(json.dumps(document | {"recordSet": [records]}))
+    assert issues(tmp_path / "less.json")
+
+
+# The verb
+
+
+def test_the_verb_prints_writes_and_checks(people: Lake, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lake = ["--lake", people.root]
+    assert command(["card", *lake]) == 0
+    assert capsys.readouterr().out.startswith("---\npretty_name:")
+    wanted = ["--output", str(tmp_path / "README.md"), "--croissant", str(tmp_path / "c.json")]
+    assert command(["card", *lake, *wanted, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["samples"] == 40
+    assert command(["card", "--check", str(tmp_path / "c.json")]) == 0
+    (tmp_path / "c.json").write_text("{}")
+    assert command(["card", "--check", str(tmp_path / "c.json")]) == 2
+    (tmp_path / "c.json").write_text("[")
+    assert command(["card", "--check", str(tmp_path / "c.json")]) == 2
+    assert command(["card", "--check", str(tmp_path / "none.json")]) == 2
+
+
+def test_a_card_goes_with_pictures_only(people: Lake, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="lies beside pictures"):
+        export.run(people, str(tmp_path / "out.csv"), format="csv", card=Settings())
+    assert command(["export", str(tmp_path / "out"), "--format", "folders", "--card", "--lake", people.root]) == 0
+    assert {"README.md", "croissant.json"} <= {path.name for path in (tmp_path / "out").iterdir()}
