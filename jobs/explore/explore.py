@@ -55,7 +55,7 @@ def run(
     if len(found.rows) > MANY:
         say(f"{len(found.rows):,} pictures take FiftyOne a while; --limit, --rule or --split open a slice")
     name = mirror.name_of(lake, version.id if as_of is not None else None)
-    folder = pictures or _cache() / name
+    folder = pictures or cache() / name
     paths = files(lake, version, found.rows, found.columns["format"], folder, settings.explore.cache_gb)
     fo = fiftyone()
     held, counts = mirror.build(fo, name, lake, version, found, paths)
@@ -72,7 +72,8 @@ def run(
     }
 
 
-def _cache() -> Path:
+def cache() -> Path:
+    """The folder below which each dataset has one for its pictures."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "secondlook" / "explore"
 
 

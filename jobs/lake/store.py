@@ -11,7 +11,7 @@ import os
 import random
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -30,7 +30,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.expressions import AlwaysTrue
 from pyiceberg.table import Table as IcebergTable
 
-from secondlook.jobs.lake.versions import Version, Versions, digest
+from secondlook.jobs.lake.versions import FORGET, Version, Versions, digest
 from secondlook.pipeline.core.config import LakeSettings
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError, UserError
 from secondlook.pipeline.core.schemas import TABLES
@@ -184,6 +184,8 @@ class Lake:
         table = self.iceberg(name)
         if table.snapshot_by_id(snapshot) is None:  # written by another process since
             table = self.iceberg(name, fresh=True)
+            if table.snapshot_by_id(snapshot) is None:
+                raise ConflictError(_moved_on(version))
         wanted = tuple(columns) if columns else ("*",)
         return table.scan(
             row_filter=where if where is not None else ALWAYS_TRUE,
@@ -200,7 +202,10 @@ class Lake:
         """
         schema = TABLES[name].schema
         wanted = pa.schema([schema.field(column) for column in columns]) if columns else schema
-        rows = self.scan(name, version, columns, where).to_arrow()
+        try:
+            rows = self.scan(name, version, columns, where).to_arrow()
+        except FileNotFoundError:
+            raise ConflictError(_moved_on(version)) from None
         for field in wanted:
             if field.name not in rows.column_names:
                 rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
@@ -229,14 +234,17 @@ class Lake:
         """The rows of a table a batch at a time, read sequentially: for what does not fit in memory."""
         import pyarrow.parquet as pq
 
-        if where is not None:
-            yield from self.scan(name, version, columns, where).to_arrow_batch_reader()
-            return
-        for path in self.files(name, version):
-            with self.fs.open(self.strip(path), "rb") as stream:
-                yield from pq.ParquetFile(stream).iter_batches(
-                    batch_size=256, columns=list(columns) if columns else None
-                )
+        try:
+            if where is not None:
+                yield from self.scan(name, version, columns, where).to_arrow_batch_reader()
+                return
+            for path in self.files(name, version):
+                with self.fs.open(self.strip(path), "rb") as stream:
+                    yield from pq.ParquetFile(stream).iter_batches(
+                        batch_size=256, columns=list(columns) if columns else None
+                    )
+        except FileNotFoundError:
+            raise ConflictError(_moved_on(version)) from None
 
     def files(self, name: str, version: Version | None) -> list[str]:
         """URLs of the Parquet files that hold a table in a version, sorted: what Spark is given to read."""
@@ -300,6 +308,7 @@ class Attempt:
 
     def _on_branch(self, name: str, write: Any) -> None:
         branch = f"attempt-{self.id}"
+        self._refuse_forgotten(self.lake.head())
         for tried in range(COMMIT_TRIES):
             iceberg = self.lake.iceberg(name, fresh=True)
             try:
@@ -343,7 +352,28 @@ class Attempt:
             return version
         raise ConflictError("too many jobs commit at once; run this again")
 
+    def commit_rewritten(self, rewritten: Iterable[Version], summary: Mapping[str, Any]) -> Version:
+        """As `commit`, and earlier versions become what `rewritten` says of them, in the same transaction.
+
+        The base is the newest version as it is to be. Raises ConflictError where another job committed meanwhile.
+        """
+        version = self._on_top_of(self.base, summary, {})
+        try:
+            self.lake.versions.rewrite(rewritten, version)
+        except sa.exc.IntegrityError:
+            raise ConflictError("another job committed meanwhile; run this again") from None
+        return version
+
+    def _refuse_forgotten(self, head: Version | None) -> None:
+        """What was made of pictures that `forget` has erased since must not be written."""
+        base = self.base.id if self.base else 0
+        if head is not None and head.id > base:
+            forgot = self.lake.newest(FORGET, head)
+            if forgot is not None and forgot.id > base:
+                raise ConflictError(f"pictures were forgotten meanwhile (version {forgot.id}); run this again")
+
     def _on_top_of(self, head: Version | None, summary: Mapping[str, Any], run: Mapping[str, Any]) -> Version:
+        self._refuse_forgotten(head)
         before = dict(head.tables) if head else {}
         for table in self.tables:
             was = self.base.tables.get(table) if self.base else None
@@ -367,6 +397,12 @@ class Attempt:
             summary=dict(summary),
             run=facts,
         )
+
+
+def _moved_on(version: Version | None) -> str:
+    """Why a version that was read a moment ago can't be read on."""
+    which = f"version {version.id}" if version else "the lake"
+    return f"{which} was rewritten by `forget`, or removed by `gc`, while it was read; run this again"
 
 
 def _columns(table: IcebergTable, snapshot_id: int) -> set[str]:

@@ -7,7 +7,7 @@ import contextlib
 import hashlib
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ VERSIONS = sa.Table(
     sa.Column("run", sa.Text, nullable=False),
     sa.UniqueConstraint("lake", "job", "inputs"),
 )
+FORGET = "forget"  # the job that erases from all versions: what was computed before it must not come after it
 # Drawn once for a lake, for names that nobody can guess who does not read the lake.
 SECRETS = sa.Table(
     "secondlook_secrets",
@@ -146,10 +147,22 @@ class Versions:
 
     def insert(self, version: Version) -> None:
         """Make it a version, in one transaction; sqlalchemy.exc.IntegrityError where number or inputs are taken."""
+        with self.engine.begin() as connection:
+            connection.execute(VERSIONS.insert().values(self._row(version)))
+
+    def _row(self, version: Version) -> dict[str, Any]:
         text = {name: json.dumps(getattr(version, name), sort_keys=True) for name in ("tables", "summary", "run")}
         plain = {name: getattr(version, name) for name in ("id", "seq", "job", "inputs", "created")}
+        return {"lake": self.lake, **plain, **text}
+
+    def rewrite(self, changed: Iterable[Version], added: Version) -> None:
+        """Insert a version and give earlier ones other tables, summaries and runs, in one transaction; raises as `insert`."""
         with self.engine.begin() as connection:
-            connection.execute(VERSIONS.insert().values(lake=self.lake, **plain, **text))
+            connection.execute(VERSIONS.insert().values(self._row(added)))  # first: it takes the turn
+            for one in changed:
+                told = {name: value for name, value in self._row(one).items() if name in ("tables", "summary", "run")}
+                mine = (VERSIONS.c.lake == self.lake) & (VERSIONS.c.id == one.id)
+                connection.execute(VERSIONS.update().where(mine).values(**told))
 
     def remove(self, ids: list[int]) -> None:
         """Forget versions: they can't be read by --as-of any more."""

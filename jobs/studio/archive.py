@@ -61,7 +61,7 @@ def run(
     if left is not None:
         _tell(studio, number, remove=remove)
     if remove:
-        _remove_pictures(lake, settings, batch)
+        _remove_pictures(lake, settings, batch, row["mark"])
     tasks = left or Left(0, 0)
     return {"batch": batch, "state": ARCHIVED, "tasks": tasks.tasks, "finished": tasks.finished} | {
         "removed": remove,
@@ -97,12 +97,13 @@ def _record(lake: Lake, batch: str, now: datetime) -> int | None:
     return attempt.commit({"batch": batch}).id
 
 
-def _remove_pictures(lake: Lake, settings: Settings, batch: str) -> None:
+def _remove_pictures(lake: Lake, settings: Settings, batch: str, mark: str | None) -> None:
     """The batch's own folder of local files; uploads lie in a folder of the server that only its admin reaches."""
     asked = lake.latest("batches", lake.at())
     rows = asked.filter(pc.equal(asked["batch"], batch)).sort_by("position").to_pylist()
     if settings.label_studio.folder and rows:
-        shutil.rmtree(Path(settings.label_studio.folder) / f"secondlook-{mark_of(lake, rows)}", ignore_errors=True)
+        name = f"secondlook-{mark or mark_of(lake, rows)}"
+        shutil.rmtree(Path(settings.label_studio.folder) / name, ignore_errors=True)
 
 
 def _tell(studio: Studio, number: int, *, remove: bool) -> None:

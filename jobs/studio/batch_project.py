@@ -72,14 +72,15 @@ def marked(studio: Studio, mark: str) -> list[int]:
 
 
 def record(lake: Lake, studio: Studio, batch: str, project: int, state: str, n: int) -> int | None:
-    """The project's state in `projects`, with its cursor as it is; the new version, None where all of it was known."""
+    """The project's state in `projects`, with its cursor and mark as they are; the new version, None where all of it was known."""
     row = recorded(lake, batch)
     facts = {"batch": batch, "server": studio.url, "project": project, "state": state, "tasks": n}
     if row is not None and all(row[name] == value for name, value in facts.items()):
         return None
     attempt = lake.attempt("review send", facts | {"after": row["seq"] if row else 0}, base=lake.at())
-    cursor = row["cursor"] if row is not None and row["project"] == project else None
-    attempt.append("projects", rows_of("projects", [facts | {"cursor": cursor, "time": datetime.now(UTC)}]))
+    same = row is not None and row["project"] == project
+    kept = {"cursor": row["cursor"] if row and same else None, "mark": row["mark"] if row else None}
+    attempt.append("projects", rows_of("projects", [facts | kept | {"time": datetime.now(UTC)}]))
     return attempt.commit(facts).id
 
 

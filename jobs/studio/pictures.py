@@ -154,9 +154,13 @@ def references(lake: Lake, version: Version, contents: Iterable[str], bounds: Li
         for content, data in _present(lake, version, {*wanted[start : start + READ_AT_ONCE]}).items():
             small = shown.reference(data, bounds)
             if content_id(data) == content and not isinstance(small, Rejected):
-                name = hashlib.blake2b(content.encode(), key=key.encode()[:64], digest_size=12).hexdigest()
-                made[content] = f"reference-{name}{small[1]}", small[0]
+                made[content] = reference_name(content, key) + small[1], small[0]
     return made
+
+
+def reference_name(content: str, key: str) -> str:
+    """What a reference picture is called, without its suffix, in the project that has the mark `key`."""
+    return f"reference-{hashlib.blake2b(content.encode(), key=key.encode()[:64], digest_size=12).hexdigest()}"
 
 
 def _portions(files: Iterable[File]) -> Iterator[dict[str, bytes]]:

@@ -83,11 +83,16 @@ def plan_of(lake: Lake, version: Version, batch: str) -> Plan:
     options = {now: Option(tasks.code(name), text) for (now, name), text in zip(recorded.items(), texts, strict=True)}
     secret = lake.versions.secret()
     named = tickets(secret, batch, (row["sample_id"] for row in rows))
-    return Plan(batch, mark_of(lake, rows), rows, named, secret, contents, today, options)
+    kept = lake.latest("projects", version, ["batch", "mark"])
+    mark = kept.filter(pc.equal(kept["batch"], batch))["mark"].drop_null().to_pylist()
+    return Plan(batch, mark[0] if mark else mark_of(lake, rows), rows, named, secret, contents, today, options)
 
 
 def mark_of(lake: Lake, rows: Sequence[Mapping[str, Any]]) -> str:
-    """What tells the project of this batch of this lake from all others: it follows from what the lake recorded of the batch."""
+    """What tells the project of this batch of this lake from all others: it follows from what the lake recorded of the batch.
+
+    Where `forget` took rows of the batch, its row of `projects` has the mark of before.
+    """
     first = rows[0]
     told = [lake.url, first["batch"], str(first["time"]), *(row["sample_id"] for row in rows)]
     return hashlib.blake2b("\0".join(told).encode(), digest_size=8).hexdigest()

@@ -83,7 +83,7 @@ def described(lake: Lake, version: Version, rows: Collection[Mapping[str, Any]],
         if queue := queues[row["batch"]]:
             named = tickets(secret, row["batch"], (task["sample_id"] for task in queue))
             known = held.get(row["batch"], nothing)
-            found.append(Project(row, mark_of(lake, queue), named, secret, _codes(queue), known))
+            found.append(Project(row, row["mark"] or mark_of(lake, queue), named, secret, _codes(queue), known))
     return found
 
 

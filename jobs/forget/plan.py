@@ -1,0 +1,110 @@
+"""What a call of `forget` would erase, counted before anybody agrees to it; and the work list that it becomes."""
+
+import uuid
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from secondlook.jobs.forget import needles, studio
+from secondlook.jobs.forget.chosen import Chosen
+from secondlook.jobs.forget.erase import extinct
+from secondlook.jobs.forget.rows import Gone
+from secondlook.jobs.forget.work import Work
+from secondlook.jobs.lake.store import Lake, Version
+
+COUNTED = ("labels", "annotations", "predictions", "embeddings", "batches", "gold", "audit_samples", "findings")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would go. `rows`: table → rows. `trained`: model → the folds that held the pictures out; `batches`: that ask for them.
+
+    `telling`: see Work. `sources`: URL of a source → keys that it may still have. `whole`: all pictures of the lake.
+    """
+
+    chosen: Chosen
+    keys: tuple[str, ...]
+    telling: tuple[str, ...]
+    rows: Mapping[str, int]
+    trained: Mapping[str, list[int]]
+    batches: list[str]
+    sources: Mapping[str, list[str]]
+    versions: int
+    whole: int
+
+
+def planned(lake: Lake, version: Version, chosen: Chosen) -> Plan:
+    """Count what goes with the chosen pictures."""
+    keys, sources = _places(lake, version, chosen)
+    telling = needles.telling(lake, version, keys, chosen.samples)
+    work = Work("", "", "", "", tuple(sorted(chosen.samples)), tuple(sorted(chosen.contents)), keys, telling)
+    gone = Gone(work)
+    rows = Counter({"samples": len(chosen.samples)})
+    for table in COUNTED:
+        if table in version.tables:
+            columns = gone.columns(table, lake.iceberg(table).schema().column_names)
+            found = lake.read(table, version, [column for column in columns if "." not in column])
+            rows[table] = pc.sum(gone.dropped(table, found)).as_py() or 0
+    return Plan(
+        chosen,
+        keys,
+        telling,
+        {table: n for table, n in rows.items() if n},
+        trained(lake, version, chosen),
+        studio.asked(lake, version, chosen.samples),
+        sources,
+        len(lake.versions.all()),
+        pc.count_distinct(lake.read("samples", version, ["sample_id"])["sample_id"]).as_py(),
+    )
+
+
+def _places(lake: Lake, version: Version, chosen: Chosen) -> tuple[tuple[str, ...], dict[str, list[str]]]:
+    """The keys of the chosen samples, also of those that could not be read, and where they came from."""
+    keys: dict[str, str] = {}
+    sources: dict[str, set[str]] = defaultdict(set)
+    ids = pa.array(sorted(chosen.samples), pa.string())
+    for table in ("samples", "rejects"):
+        rows = lake.read(table, version, ["sample_id", "source", "key"])
+        for row in rows.filter(pc.is_in(rows["sample_id"], value_set=ids)).to_pylist():
+            keys[row["sample_id"]] = row["key"]
+            sources[row["source"] or "(no source)"].add(row["key"])
+    return tuple(sorted(set(keys.values()))), {source: sorted(its) for source, its in sorted(sources.items())}
+
+
+def trained(lake: Lake, version: Version, chosen: Chosen) -> dict[str, list[int]]:
+    """The models that were fitted on the contents, with the folds that held them out: the other folds' heads have seen them."""
+    if "predictions" not in version.tables:
+        return {}
+    rows = lake.read("predictions", version, ["content_id", "model", "fold"])
+    mine = pc.is_in(rows["content_id"], value_set=pa.array(sorted(chosen.contents), pa.string()))
+    folds: dict[str, set[int]] = defaultdict(set)
+    for row in rows.filter(pc.and_(mine, pc.greater_equal(rows["fold"], 0).fill_null(False))).to_pylist():
+        folds[row["model"]].add(row["fold"])
+    return {model: sorted(its) for model, its in sorted(folds.items())}
+
+
+def work_of(lake: Lake, version: Version, plan: Plan, *, models: bool, actor: str, reason: str, now: datetime) -> Work:
+    """The work list of a plan."""
+    rows = lake.read("samples", version, ["sample_id", "attributes"])
+    told: list[dict[str, Any]] = rows.to_pylist()
+    attributes = ((row["sample_id"], dict(row["attributes"] or ())) for row in told)
+    return Work(
+        uuid.uuid4().hex,
+        now.isoformat(),
+        actor,
+        reason,
+        tuple(sorted(plan.chosen.samples)),
+        tuple(sorted(plan.chosen.contents)),
+        plan.keys,
+        plan.telling,
+        sources={source: len(keys) for source, keys in plan.sources.items()},
+        extinct=tuple(extinct(attributes, plan.chosen.samples)),
+        models=tuple(plan.trained) if models else (),
+        projects=tuple(studio.projects(lake, version, plan.chosen.samples)),
+        **needles.of(lake, version, plan.chosen.contents),
+    )
