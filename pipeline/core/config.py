@@ -296,6 +296,10 @@ class LabelStudioSettings(Checked):
         "", "where `pictures` is `folder`: the server's document root of local files, as this machine sees it"
     )
     folder_there: str = setting("", "the same folder as the server sees it; empty: under the same path")
+    media: str = setting(
+        "",
+        "`forget`: the server's media folder, as this machine sees it; the server keeps files of deleted uploads, and says so to nobody",
+    )
     references: int = setting(2, "pictures beside each choice that surely show it", unit="pictures", low=0, high=4)
     page: int = setting(500, "tasks that are imported at once", unit="tasks", low=1, high=10_000)
     timeout_s: float = setting(120.0, "how long the server may take to answer", unit="s", low=1.0, high=3600.0)
