@@ -87,6 +87,7 @@ VERBS: dict[str, dict[str, Verb]] = {
     },
     "Upkeep": {
         "gc": Verb("lake.gc", "gc", "Remove what no version needs any more."),
+        "forget": Verb("forget.forget", "forget", "Erase a person's pictures with all that was made of them."),
     },
 }
 

@@ -78,7 +78,7 @@ def _where(lake: Lake, version: Version, where: Mapping[str, str]) -> frozenset[
         if not there:
             raise unknown("attribute", attribute, {name for one in told for name in one})
         if value not in there:
-            near = get_close_matches(value, sorted(str(one) for one in there), n=3)
+            near = get_close_matches(value, sorted(str(one) for one in there), n=3, cutoff=0.4)
             hint = f"; near values: {', '.join(near)}" if near else f"; there are {len(there):,} others"
             raise UserError(f"no picture has {attribute}={value!r}{hint}")
     pairs = zip(rows["sample_id"].to_pylist(), told, strict=True)

@@ -33,6 +33,7 @@ class Needles:
 
     def hits(self, data: bytes | memoryview) -> Iterator[tuple[int, bytes]]:
         """(place, needle) of each occurrence, also of those that overlap."""
+        data = memoryview(data).cast("B")  # Arrow's are of signed bytes, which equal no bytes above 127
         for place in self._places(np.frombuffer(data, np.uint8)).tolist():
             prefix = int.from_bytes(data[place : place + PREFIX_BYTES], "little")
             for one in self._by_prefix[prefix]:
