@@ -1,7 +1,8 @@
 """What an ingest compares: the listing with the lake, labels with earlier labels, contents with contents."""
 
 import hashlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,12 +14,16 @@ import pyarrow.parquet as pq
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.forget.tombstones import Buried
+from secondlook.jobs.ingest import permission as permissions
+from secondlook.jobs.ingest.permission import Permission
 from secondlook.jobs.ingest.worker import SAMPLE, book_rows
+from secondlook.jobs.lake.attributes import read as attributes_of
 from secondlook.jobs.lake.records import rows as records
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.sources.listing import ROW, Listing
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.identity import sample_id
+from secondlook.pipeline.core.requirements import Requirement
 from secondlook.pipeline.core.schemas import ATTRIBUTES, TABLES, TEXT
 
 DIGEST_ROWS = 1 << 16
@@ -32,7 +37,7 @@ class Books:
     `todo`: rows to read, in reading order, with the columns of a worker's slice and `group` (rows of one group are read
     at once). `updated`: rows of `samples` for known pictures whose split or attributes are new. `labeled`: sample_id,
     key and label of all listed pictures with a label that are not known as rejected. `known`: not read again.
-    `replaced`: read again since they changed. `forgotten`: places that `forget` buried, which are in none of these.
+    `replaced`: read again since they changed. `refused`: see Refused. `forgotten`: places that `forget` buried, which are in none of these.
     `digest`: identity of the listing.
     """
 
@@ -41,14 +46,35 @@ class Books:
     labeled: pa.Table
     known: int
     replaced: int
+    refused: "Refused"
     forgotten: int
     digest: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Pictures that [ingest] require keeps out, unread. `ids`: all of them; `by_reason`: how many of each.
+
+    `rejects`: rows of those that are not known as such. `withdrawn`: rows that end the samples which the lake had of them.
+    """
+
+    ids: frozenset[str]
+    by_reason: Mapping[str, int]
+    rejects: pa.Table
+    withdrawn: pa.Table
+
+
 def compare(
-    lake: Lake, base: Version | None, listing: Listing, dataset: str, buried: Buried, *, retry_rejects: bool
+    lake: Lake,
+    base: Version | None,
+    listing: Listing,
+    dataset: str,
+    buried: Buried,
+    *,
+    required: Sequence[Requirement] = (),
+    retry_rejects: bool,
 ) -> Books:
-    """What of the listing the lake knows: by key, size and time of change."""
+    """What of the listing the lake knows: by key, size and time of change; and what may be taken at all."""
     rows = listing.rows
     ids = pa.array([sample_id(dataset, key) for key in rows["key"].to_pylist()], TEXT)
     rows = rows.append_column("sample_id", ids)
@@ -65,22 +91,49 @@ def compare(
     same_sample = _same(rows, sample, as_sample)
     same_reject = _same(rows, reject, as_reject)
     reason = reject["reason"].combine_chunks().take(as_reject)
-    tried_again = pc.or_(pc.equal(reason, UNREADABLE).fill_null(False), pa.scalar(retry_rejects))
-    known = pc.or_(same_sample, pc.and_(same_reject, pc.invert(tried_again)))
+    told = _remembering(rows, sample, as_sample)
+    permitted = permissions.permission(_as_read(lake, base, told["attributes"]), required)
+    may = permitted.granted
+    mended = pc.and_(pc.is_in(reason, value_set=pa.array(permissions.REASONS, TEXT)), may)
+    tried_again = pc.or_(pc.or_(pc.equal(reason, UNREADABLE).fill_null(False), mended), pa.scalar(retry_rejects))
+    known = pc.or_(pc.and_(same_sample, may), pc.and_(same_reject, pc.invert(tried_again)))
     was = pc.coalesce(pc.if_else(pc.is_valid(as_sample), SAMPLE, None).cast(TEXT), reason, pa.scalar("", TEXT))
-    todo = _remembering(rows, sample, as_sample).append_column("was", was)
-    todo = todo.append_column("unchanged", same_reject).filter(pc.invert(known))
+    left = told.append_column("was", was).append_column("unchanged", same_reject)
+    refused = _refused(listing.url, dataset, left, permitted, pc.and_(pc.invert(known), pc.invert(may)))
+    todo = left.filter(pc.and_(pc.invert(known), may))
     todo = todo.append_column("group", _groups(todo))
     todo = todo.sort_by([("where", "ascending"), ("offset", "ascending"), ("key", "ascending")])
+    same_sample = pc.and_(same_sample, may)
     labeled = rows.filter(pc.and_(pc.is_valid(rows["label"]), pc.invert(pc.and_(known, pc.invert(same_sample)))))
     return Books(
         todo=todo,
         updated=_updated(listing.url, dataset, rows, sample, pc.if_else(same_sample, as_sample, None)),
         labeled=labeled.select(["sample_id", "key", "label"]),
         known=pc.sum(known).as_py() or 0,
-        replaced=pc.sum(pc.and_(pc.is_valid(as_sample), pc.invert(same_sample))).as_py() or 0,
+        replaced=todo.filter(pc.equal(todo["was"], SAMPLE)).num_rows,
+        refused=refused,
         forgotten=listing.rows.num_rows - rows.num_rows,
         digest=_digest(listing.rows),
+    )
+
+
+def _as_read(lake: Lake, base: Version | None, attributes: pa.ChunkedArray) -> pa.MapArray:
+    """Attributes (N maps) as they read after the repairs that people confirmed."""
+    return pa.concat_arrays(attributes_of(lake, base).applied(attributes).chunks or [pa.array([], ATTRIBUTES)])
+
+
+def _refused(source: str, dataset: str, rows: pa.Table, permitted: Permission, here: pa.Array) -> Refused:
+    """Rows of the listing that may not be taken; `here`: which these are, of all."""
+    chosen = rows.filter(here)
+    reason, detail = permitted.reason.filter(here), permitted.detail.filter(here)
+    new = pc.invert(pc.and_(chosen["unchanged"], pc.equal(chosen["was"], reason)))
+    fresh, had = chosen.filter(new), chosen.filter(pc.equal(chosen["was"], SAMPLE))
+    why = {"reason": reason.filter(new).to_pylist(), "detail": detail.filter(new).to_pylist()}
+    return Refused(
+        ids=frozenset(chosen["sample_id"].to_pylist()),
+        by_reason=Counter(reason.to_pylist()),
+        rejects=book_rows("rejects", fresh, 0, dataset, source, why),
+        withdrawn=book_rows("samples", had, 0, dataset, source, {"content_id": [None] * had.num_rows}),
     )
 
 

@@ -6,10 +6,12 @@ Parquet files of their own; the driver keeps each content once, turns labels int
 
 import dataclasses
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import pyarrow as pa
 import typer
 
 from secondlook.jobs.sources import KINDS, Columns, Source
@@ -65,16 +67,26 @@ def run_listing(
 
     base = lake.head()
     kept_out = buried(lake, base)
-    books = compare(lake, base, listing, settings.lake.dataset, kept_out, retry_rejects=retry_rejects)
+    books = compare(
+        lake,
+        base,
+        listing,
+        settings.lake.dataset,
+        kept_out,
+        required=settings.ingest.required,
+        retry_rejects=retry_rejects,
+    )
     inputs = _inputs(settings, books, listing, base)
     done = lake.find("ingest", inputs)
     if done is not None:
         return dict(done.summary) | {"version": done.id}
     attempt = lake.attempt("ingest", inputs, base)
     read = read_new(attempt, settings, spark, listing, books, kept_out)
-    if books.updated.num_rows:
-        attempt.append("samples", books.updated)
-    without = {*read["rejected"], *read["forgotten"]}
+    refused = books.refused
+    attempt.append("samples", pa.concat_tables([books.updated, refused.withdrawn]))
+    attempt.append("rejects", refused.rejects)
+    rejects = Counter(read["rejects"]) + Counter(refused.by_reason)
+    without = {*read["rejected"], *read["forgotten"], *refused.ids}
     events = label_events(lake, base, books, without, listing.table or "ingest", now)
     if events.rows.num_rows:
         attempt.append("labels", events.rows)
@@ -86,11 +98,12 @@ def run_listing(
         "source": listing.url,
         "found": listing.rows.num_rows,
         "samples": read["samples"],
-        "rejects": sum(read["rejects"].values()),
+        "rejects": sum(rejects.values()),
         "known": books.known,
         "forgotten": books.forgotten + len(read["forgotten"]),
         "contents": read["contents"],
-        "rejects_by_reason": dict(sorted(read["rejects"].items())),
+        "rejects_by_reason": dict(sorted(rejects.items())),
+        "withdrawn": refused.withdrawn.num_rows,
         "replaced": books.replaced,
         "updated": books.updated.num_rows,
         "labels": events.rows.num_rows,
@@ -116,10 +129,11 @@ def _inputs(settings: Settings, books: "Books", listing: "Listing", base: "Versi
         "listing": books.digest,
         "classes": list(listing.classes),
         "store": wanted.store,
+        "require": wanted.require,
         "limits": [wanted.max_file_mb, wanted.max_pixels, wanted.decode_timeout_s],
         "tables": {
             table: base.tables.get(table)
-            for table in ("samples", "rejects", "fingerprints", "labels", "classes", "tombstones")
+            for table in ("samples", "rejects", "fingerprints", "labels", "classes", "tombstones", "attribute_repairs")
             if base is not None
         },
     }
@@ -272,6 +286,11 @@ def _print(summary: dict[str, Any]) -> None:
         (summary["classes"], "new classes"),
         (summary["updated"], "known pictures have a new split or new attributes"),
         (summary["replaced"], "known pictures changed and were read again"),
+        (
+            summary["withdrawn"],
+            "known pictures may not be used any more: [ingest] require. They are in no version from now on; "
+            "`secondlook forget` erases what the lake holds of them",
+        ),
         (summary["labels_kept"], "labels that a review decided were kept against the source's"),
         (summary["reviews_overruled"], "labels that a review decided gave way, as the source's own label changed"),
     ):

@@ -223,7 +223,7 @@ def book_rows(
     same: dict[str, Any] = {"seq": [seq] * n, "dataset": [dataset] * n, "source": [source] * n}
     columns = []
     for column in schema:
-        values = same.get(column.name) or extra.get(column.name)
+        values = same.get(column.name, extra.get(column.name))
         columns.append(pa.array(values, column.type) if values is not None else listed[column.name])
     rows = pa.Table.from_arrays(columns, schema=schema)
     if "split" in schema.names:

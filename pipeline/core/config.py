@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from secondlook.pipeline.core.bias_config import Attribute, BiasSettings, CardSettings
 from secondlook.pipeline.core.checked import Checked, setting
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.core.requirements import Requirement, requirements
 
 Section = TypeVar("Section")
 AUTO = "auto"  # a number that is chosen from the data
@@ -48,6 +49,10 @@ class IngestSettings(Checked):
     store: str = setting(
         "copy", "copy the bytes into the lake, or keep a reference to where they are", choices=("copy", "reference")
     )
+    require: str = setting(
+        "",
+        "attributes that a picture must have to be taken, with commas between, and the values that are allowed: `consent=yes|signed, license=CC0-1.0`",
+    )
     max_file_mb: int = setting(64, "larger files are rejected as too large, unread", unit="MB", low=1)
     max_pixels: int = setting(
         100_000_000,
@@ -62,6 +67,15 @@ class IngestSettings(Checked):
     file_mb: int = setting(
         64, "image bytes in one file of the lake: what a worker holds at once", unit="MB", low=1, high=512
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        requirements(self.require)  # refused here, where it is written
+
+    @property
+    def required(self) -> tuple[Requirement, ...]:
+        """What a picture must say of itself."""
+        return requirements(self.require)
 
 
 @dataclass(frozen=True)
@@ -88,6 +102,18 @@ class TrainSettings(Checked):
     batch: int = setting(128, "pictures in one step", unit="pictures", low=1)
     top_k: int = setting(
         20, "classes whose probability is kept for a picture; all of them where there are fewer", unit="classes", low=2
+    )
+    reweigh: str = setting(
+        "",
+        "attributes, with commas between, whose groups are weighed in training so that in each of them all classes have the same shares, such as race; empty: all pictures count alike",
+    )
+    reweigh_to: str = setting(
+        "independent",
+        "what the groups of `reweigh` count for beside that: as much as there are, all the same, or the shares of [bias] reference",
+        choices=("independent", "equal", "reference"),
+    )
+    reweigh_most: float = setting(
+        10.0, "a picture counts at most so many times as much as the mean: few must not drown out all", low=1.0
     )
     threads: int = setting(0, "CPU threads; 0: all", low=0)
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))

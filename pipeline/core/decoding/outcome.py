@@ -18,6 +18,9 @@ REASONS: dict[str, str] = {
     "corrupt": "the picture is damaged: its decoder gave up, or would have made up pixels",
     "decompression bomb": "the picture declares more pixels, or unpacks to more bytes, than is allowed",
     "timeout": "decoding took longer than [ingest] decode_timeout_s",
+    # These are never read: what their table says of them keeps them out.
+    "attribute missing": "the picture lacks an attribute that [ingest] require asks for, such as consent or licence",
+    "not permitted": "an attribute such as consent or licence has a value that [ingest] require does not allow",
 }
 
 
@@ -32,7 +35,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A picture that can't be read: `reason` is one of REASONS, `detail` says more, for people."""
+    """A picture that is not taken: `reason` is one of REASONS, `detail` says more, for people."""
 
     reason: str
     detail: str = ""
