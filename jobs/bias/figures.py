@@ -20,6 +20,7 @@ from secondlook.jobs.share.adjudicated import audit as read_audit
 from secondlook.labeling.adjudication import Adjudicated
 from secondlook.pipeline.bias import detector, measures
 from secondlook.pipeline.bias.annotators import differing
+from secondlook.pipeline.bias.association import associate
 from secondlook.pipeline.bias.counts import Counts
 from secondlook.pipeline.bias.family import Comparison
 from secondlook.pipeline.bias.grouping import Grouping
@@ -153,7 +154,11 @@ def _modeled(known: Known) -> Figured:
 def _associated(known: Known) -> Figured:
     if measures.LABELS not in known.tables:
         return Figured([], {"SL404": TWO_CLASSES})
-    return Figured([], {})
+    rng = known.rng(measures.association(""))
+    found = associate(known.tables[measures.LABELS], known.settings.bias, rng)
+    # Of two classes, one being frequent in a group is the other being rare there.
+    told = known.classes[:1] if len(known.classes) == 2 else known.classes
+    return Figured([(measures.association(name), found[name]) for name in told if name in found], {})
 
 
 def _answered(known: Known) -> Figured:

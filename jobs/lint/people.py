@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import pyarrow as pa
 from secondlook.jobs.bias import groups
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import Carrier, Said, to_table
-from secondlook.pipeline.bias.explained import explained
+from secondlook.pipeline.bias.explained import left_out
 from secondlook.pipeline.core.comparison import Compared, Estimate, GroupAudit, Measure
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.groups import Group
@@ -38,28 +38,18 @@ def inputs(settings: Settings) -> dict[str, Any]:
 
 def said(audit: GroupAudit) -> Said:
     """Findings of groups, largest difference first; by rule what was left out, and what could not have been seen."""
-    left_out = {measure.name: _left_out(audit, measure) for measure in audit.measures}
-    found = [finding for measure in audit.measures for finding in _findings(audit, measure, left_out[measure.name])]
-    hidden = {code: sum(len(left_out[measure.name]) for measure in audit.of(code)) for code in CODES if audit.of(code)}
+    found = [finding for measure in audit.measures for finding in _findings(audit, measure)]
     notes = dict(audit.notes)
     there = {one.rule for one in found}
     for code in CODES:
-        told = [notes[code]] if code in notes else []
-        if hidden.get(code):
-            several = hidden[code] > 1
-            told.append(
-                f"{hidden[code]:,} crossed group{'s differ' if several else ' differs'} no more than "
-                f"{'their' if several else 'its'} attributes do one by one, and {'are' if several else 'is'} left out"
-            )
-        if code not in there and (silence := _silence(audit, code)):
-            told.append(silence)
-        if told:
+        silence = "" if code in there else _silence(audit, code)
+        if told := [part for part in (notes.get(code), _hidden(audit, code), silence) if part]:
             notes[code] = "; ".join(told)
     return Said(to_table(found), notes, {TESTS: float(audit.tests)} if audit.tests else {})
 
 
-def _findings(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, tuple[Group, ...]]) -> Iterator[Finding]:
-    for one in sorted(stands(audit, measure, left_out), key=lambda one: (-abs(one.effect.value), one.group)):
+def _findings(audit: GroupAudit, measure: Measure) -> Iterator[Finding]:
+    for one in sorted(stands(audit, measure), key=lambda one: (-abs(one.effect.value), one.group)):
         yield Finding(
             measure.rule,
             "group",
@@ -71,10 +61,27 @@ def _findings(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, tupl
         )
 
 
-def stands(audit: GroupAudit, measure: Measure, left_out: Mapping[Group, Any]) -> list[Compared]:
-    """What a measure finds that says something of its own: without what `explained` leaves out, and what is another one mirrored."""
-    found = [one for one in audit.found(measure) if one.group not in left_out]
+def stands(audit: GroupAudit, measure: Measure) -> list[Compared]:
+    """What a measure finds that says something of its own: no part of what is explained by others, and no mirror of another."""
+    without = left_out(audit, measure)
+    found = [one for one in audit.found(measure) if one.group not in without]
     return [one for one in found if measure.worse != "either" or not _mirror(measure, one, found)]
+
+
+def _hidden(audit: GroupAudit, code: str) -> str:
+    """How many findings say nothing of their own, in words."""
+    without = [group != by[0] for measure in audit.of(code) for group, by in left_out(audit, measure).items()]
+    crossed, classes = sum(without), len(without) - sum(without)
+    told = []
+    if crossed:
+        told.append(f"{crossed:,} findings of crossed groups" if crossed > 1 else "1 finding of a crossed group")
+    if classes:
+        told.append(f"{classes:,} error rate{'s' * (classes > 1)} of single classes")
+    if not told:
+        return ""
+    return (
+        f"left out, as {'they say' if len(without) > 1 else 'it says'} nothing beyond the others: {' and '.join(told)}"
+    )
 
 
 def _mirror(measure: Measure, one: Compared, found: list[Compared]) -> bool:
@@ -95,7 +102,8 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     if measure.unit == "npmi":
         way = "more" if one.effect.value > 0 else "less"
         figure = f"npmi {one.figure.value:+.2f} ({_plain(one.figure)}, n = {one.n:,})"
-        return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}, {sure}"
+        times = f", {one.lift.value:.2g} times as often" if one.lift is not None else ""
+        return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}{times}, {sure}"
     what = f"{measure.name} of {name} is {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
     if one.corrected is not None:
         what += f", corrected from {_percent(one.raw.value)} as counted"
@@ -106,9 +114,15 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     way = "higher" if sign > 0 else "lower"
     gap = f"{size} point{'' if size == '1' else 's'} {way} ({_ends(*ends)})"
     told = f"{what}, {of} {_percent(one.against.value)}: {gap}, {sure}"
-    if one.missing is not None and one.missing >= 1:
-        told += f"; {math.ceil(one.missing):,} pictures are missing"
+    if one.missing is not None and 1 <= one.missing < math.inf:
+        told += f"; {one.missing:,.0f} pictures are missing"
+    if measure.rule == "SL403" and _doubted(audit, one.group):
+        told += "; its labels are doubted more often, too (SL402), and wrong labels lower this figure"
     return told
+
+
+def _doubted(audit: GroupAudit, group: Group) -> bool:
+    return any(one.group == group for measure in audit.of("SL402") for one in audit.found(measure))
 
 
 def named(audit: GroupAudit, group: Group) -> str:
@@ -143,6 +157,8 @@ def _evidence(audit: GroupAudit, measure: Measure, one: Compared) -> dict[str, A
         "confidence": audit.confidence,
         "smallest_gap": _number(one.smallest_gap),
         "power": audit.power,
+        "lift": _estimate(one.lift),
+        "answers": one.answers,
         "missing": None if one.missing is None else _number(one.missing),
         "correction": audit.correction,
         "method": measure.method,

@@ -15,7 +15,6 @@ from secondlook.jobs.lint.rules import RULES
 from secondlook.jobs.report.facts import provenance_of, title_of
 from secondlook.jobs.report.gallery import thumbnails_of
 from secondlook.jobs.report.timeline import time
-from secondlook.pipeline.bias.explained import explained
 from secondlook.pipeline.core.bias_config import CardSettings
 from secondlook.pipeline.core.comparison import Changed, GroupAudit
 from secondlook.pipeline.core.config import Settings
@@ -42,10 +41,7 @@ def gather(
     """All that the page shows of a version. since: the version that changes are held against."""
     samples = dataset.samples(lake, version)
     audit = by_groups(lake, version, settings)
-    found = {
-        one.name: frozenset(its.group for its in stands(audit, one, explained(audit.found(one))))
-        for one in audit.measures
-    }
+    found = {one.name: frozenset(its.group for its in stands(audit, one)) for one in audit.measures}
     changes, note = _changes(lake, since, version, settings)
     return BiasFacts(
         title=settings.card.title or title_of(samples),

@@ -1,9 +1,11 @@
-"""Which findings of crossed attributes say nothing beyond what their attributes say one by one."""
+"""Which findings say nothing beyond what others of the same audit say."""
 
 from collections.abc import Sequence
 
-from secondlook.pipeline.core.comparison import Compared
+from secondlook.pipeline.core.comparison import Compared, GroupAudit, Measure
 from secondlook.pipeline.core.groups import Group
+
+OVERALL, BY_CLASS = "accuracy", ("false negatives: ", "false positives: ")
 
 
 def explained(found: Sequence[Compared]) -> dict[Group, tuple[Group, ...]]:
@@ -23,7 +25,30 @@ def explained(found: Sequence[Compared]) -> dict[Group, tuple[Group, ...]]:
             continue
         single = sum(other.effect.value * way for other in alike if other.group.depth == 1)
         expected = max(single, *(other.effect.value * way for other in alike))
-        nearest = min(one.effect.interval.low * way, one.effect.interval.high * way)
-        if nearest <= expected:
+        if least(one) <= expected:
             told[one.group] = tuple(sorted(other.group for other in alike))
     return told
+
+
+def left_out(audit: GroupAudit, measure: Measure) -> dict[Group, tuple[Group, ...]]:
+    """Findings of a measure that say nothing of their own, with the groups that say it.
+
+    Those that `explained` names; and of the error rates of single classes those that differ no more than the accuracy of the same
+    group does: the model fails it at large, not at this class.
+    """
+    found = audit.found(measure)
+    told = explained(found)
+    if not measure.name.startswith(BY_CLASS):
+        return told
+    overall = {one.group: abs(one.effect.value) for one in _found(audit, OVERALL)}
+    return told | {one.group: (one.group,) for one in found if least(one) <= overall.get(one.group, 0.0)}
+
+
+def least(one: Compared) -> float:
+    """How large a difference is at least: the end of its interval that lies nearer to none, in its direction."""
+    way = 1 if one.effect.value > 0 else -1
+    return min(one.effect.interval.low * way, one.effect.interval.high * way)
+
+
+def _found(audit: GroupAudit, name: str) -> list[Compared]:
+    return [one for measure in audit.measures if measure.name == name for one in audit.found(measure)]
