@@ -5,7 +5,7 @@ What people add there stays: tags that are not ours, fields that are not ours, s
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from secondlook.jobs.explore.slices import Columns, Facts, attributes
@@ -42,11 +42,17 @@ def name_of(lake: Lake, as_of: str | int | None = None) -> str:
 
 
 def build(
-    fo: Any, name: str, lake: Lake, version: Version, facts: Facts, files: Sequence[str]
+    fo: Any,
+    name: str,
+    lake: Lake,
+    version: Version,
+    facts: Facts,
+    files: Sequence[str],
+    estimated: Collection[str] = (),
 ) -> tuple[Any, dict[str, int]]:
     """Make the dataset, or bring it up to date; returns it, and how many samples were added, updated and removed.
 
-    `files`: a path for each sample. A sample that left the slice stays where it has a tag of TAGS that was not pulled yet.
+    `files`: a path for each sample. `estimated`: attributes that a model estimated. A sample that left the slice stays where it has a tag of TAGS that was not pulled yet.
     """
     dataset = fo.load_dataset(name) if fo.dataset_exists(name) else fo.Dataset(name, persistent=True)
     place = {row["sample_id"]: n for n, row in enumerate(facts.rows)}
@@ -58,7 +64,7 @@ def build(
     columns = facts.columns | {
         f"{code}_{what}": values for code in facts.rules for what, values in _of_rule(facts, code)
     }
-    columns |= attributes(facts.rows)
+    columns |= attributes(facts.rows, estimated)
     stale = [field for field in dataset.get_field_schema() if OF_RULES.fullmatch(field) and field not in columns]
     if stale:
         dataset.delete_sample_fields(stale)

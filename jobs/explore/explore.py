@@ -58,7 +58,7 @@ def run(
     folder = pictures or cache() / name
     paths = files(lake, version, found.rows, found.columns["format"], folder, settings.explore.cache_gb)
     fo = fiftyone()
-    held, counts = mirror.build(fo, name, lake, version, found, paths)
+    held, counts = mirror.build(fo, name, lake, version, found, paths, settings.estimated)
     points = save_plot(held, lake, version, found)
     views = save_views(fo, held, found, {code: one.name for code, one in RULES.items()})
     save_workspace(fo, held)

@@ -1,7 +1,7 @@
 """Which samples a person looks at, and what the lake knows of each: columns in one order, ready for FiftyOne."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -157,12 +157,16 @@ def _sizes(lake: Lake, version: Version, samples: pa.Table) -> Columns:
     return {name: [known.get(one, {}).get(name) for one in samples["content_id"].to_pylist()] for name in names}
 
 
-def attributes(rows: Sequence[Mapping[str, Any]]) -> Columns:
-    """The samples' own attributes, each as a column whose name a field may have: `attribute_site`."""
+def attributes(rows: Sequence[Mapping[str, Any]], estimated: Collection[str] = ()) -> Columns:
+    """The samples' own attributes, each as a column whose name a field may have: `attribute_site`.
+
+    One that a model estimated says so: `attribute_age_estimated`.
+    """
     names = sorted({name for row in rows for name, _ in row["attributes"] or ()})
     fields: dict[str, str] = {}
     for name in names:
         plain = "attribute_" + ("".join(c if c.isascii() and c.isalnum() else "_" for c in name)[:60] or "_")
+        plain += "_estimated" if name in estimated else ""
         while plain in fields.values():
             plain += "_"
         fields[name] = plain

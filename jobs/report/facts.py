@@ -18,10 +18,12 @@ from secondlook.jobs.report.leaked import rescored
 from secondlook.jobs.report.person import person
 from secondlook.jobs.report.timeline import history, time
 from secondlook.jobs.report.wrong_labels import wrong_labels
+from secondlook.pipeline.core.cells import cells
 from secondlook.pipeline.core.classes import in_order
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.decode import REASONS
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.core.statistics import Interval, Share, calibration_chance, calibration_error, share
 from secondlook.pipeline.images.fingerprint import combined
@@ -40,7 +42,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
     found = findings_of(lake, version, samples, settings, thumbnails=thumbnails)
     doubted = found.doubted if found else None
     rejects = dataset.rejects(lake, version)
-    attributes, left_out = _attributes(samples, doubted)
+    attributes, left_out = _attributes(samples, doubted, settings)
     return f.Facts(
         title=title_of(samples),
         version=version.id,
@@ -58,7 +60,7 @@ def gather(lake: Lake, version: Version, settings: Settings, *, thumbnails: int)
         pictures=_pictures(lake, version, samples),
         attributes=attributes,
         attributes_left_out=left_out,
-        asked=_asked(lake, version),
+        asked=_asked(lake, version, settings),
         provenance=provenance_of(lake, version, settings),
         settings={name: str(value) for name, value in vars(settings.lint).items()},
     )
@@ -111,8 +113,13 @@ def _classes(names: list[str], samples: pa.Table, doubted: pa.Array | None) -> t
     )
 
 
-def _attributes(samples: pa.Table, doubted: pa.Array | None) -> tuple[tuple[f.AttributeFacts, ...], tuple[str, ...]]:
-    """Doubted labels by the value of each attribute, over labeled samples; and the attributes that are no groups."""
+def _attributes(
+    samples: pa.Table, doubted: pa.Array | None, settings: Settings
+) -> tuple[tuple[f.AttributeFacts, ...], tuple[str, ...]]:
+    """Doubted labels by the value of each attribute, over labeled samples; and the attributes that are no groups.
+
+    Groups with few labeled pictures are left out, and what would give them away.
+    """
     labeled = pc.is_valid(samples["label"])
     column = pa.concat_arrays(samples["attributes"].chunks) if samples.num_rows else None
     if column is None:
@@ -132,31 +139,42 @@ def _attributes(samples: pa.Table, doubted: pa.Array | None) -> tuple[tuple[f.At
         codes, groups = place.indices.to_numpy(), place.dictionary.to_pylist()
         totals = np.bincount(codes, minlength=len(groups))
         wrong = np.bincount(codes[is_wrong[texts]], minlength=len(groups))
-        shares = {group: share(int(wrong[i]), int(totals[i])) for i, group in enumerate(groups)}
+        without = int(is_labeled.sum()) - len(np.unique(texts))
+        sizes = {group: int(n) for group, n in zip(groups, totals, strict=True)}
+        kept = cells(sizes | {NOT_SAID: without}, settings.bias.min_cell)
+        shares = {group: share(int(wrong[i]), sizes[group]) for i, group in enumerate(groups) if group in kept.shown}
         listed = sorted(shares, key=lambda group: -shares[group].n)[:ATTRIBUTE_VALUES]
         compared.append(
             f.AttributeFacts(
                 name,
                 {group: shares[group] for group in in_order(listed)},
-                without=int(is_labeled.sum()) - len(np.unique(texts)),
-                hidden=len(groups) - len(listed),
+                without=kept.shown.get(NOT_SAID, 0),
+                hidden=len(shares) - len(listed),
+                kept_back=kept.hidden,
+                estimated=name in settings.estimated,
             )
         )
-    return tuple(one for one in compared if one.values), tuple(left_out)
+    return tuple(one for one in compared if one.values or one.kept_back), tuple(left_out)
 
 
-def _asked(lake: Lake, version: Version) -> f.AskedFacts | None:
-    """The newest batch up to this version that was balanced."""
+def _asked(lake: Lake, version: Version, settings: Settings) -> f.AskedFacts | None:
+    """The newest batch up to this version that was balanced; of groups with few candidates only how many they are."""
     made = (one for one in reversed(lake.versions.all()) if one.id <= version.id and one.job == "review push")
     found = next((one for one in made if one.summary.get("balance")), None)
     if found is None:
         return None
-    groups = [
-        f.AskedGroup(name, group, one["candidates"], one["without"], one["with"], one["kept"])
-        for name, values in found.summary["balance"].items()
-        for group, one in values.items()
-    ]
-    return f.AskedFacts(str(found.summary["batch"]), tuple(groups))
+    groups, kept_back = [], 0
+    for name, values in found.summary["balance"].items():
+        kept = cells({group: one["candidates"] for group, one in values.items()}, settings.bias.min_cell)
+        kept_back += kept.hidden
+        groups += [
+            f.AskedGroup(
+                name, group, one["candidates"], one["without"], one["with"], one["kept"], name in settings.estimated
+            )
+            for group, one in values.items()
+            if group in kept.shown
+        ]
+    return f.AskedFacts(str(found.summary["batch"]), tuple(groups), kept_back)
 
 
 # The model

@@ -126,7 +126,7 @@ def _told(made: Plan, settings: Settings, asked: budgets.Budget, strategy: str) 
         "groups": dict(sorted(groups.items(), key=lambda one: (-one[1], one[0]))[:GROUPS]),
         "balance": dict(made.balance),
         "of_groups": {name: dict(its) for name, its in made.of_groups.items()},
-        "left_out": balance.left_out(made.balance, review.balance_floor),
+        "left_out": balance.left_out(made.balance, review.balance_floor, settings.estimated),
     }
 
 

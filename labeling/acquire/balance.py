@@ -4,7 +4,7 @@ Who is worth asking about most is often of few groups, as models err alike on al
 get better. So each group gets at least a part (`floor`) of the batch that it would have by chance.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,8 +74,13 @@ def rates(groups: Groups, plain: Codes, chosen: Codes) -> dict[str, dict[str, di
     return told
 
 
-def left_out(told: Mapping[str, Mapping[str, Mapping[str, float]]], floor: float) -> list[str]:
-    """Which groups would have been asked about less than `floor` times as often as chance, a sentence each, the worst first."""
+def left_out(
+    told: Mapping[str, Mapping[str, Mapping[str, float]]], floor: float, estimated: Collection[str] = ()
+) -> list[str]:
+    """Which groups would have been asked about less than `floor` times as often as chance, a sentence each, the worst first.
+
+    `estimated`: attributes that a model estimated, which the sentence says.
+    """
     found = sorted(
         (one["kept"], name, value, one)
         for name, values in told.items()
@@ -83,6 +88,6 @@ def left_out(told: Mapping[str, Mapping[str, Mapping[str, float]]], floor: float
         if one["kept"] < floor and one["with"] > one["without"]
     )
     return [
-        f"{name} {value}: {one['with']:.0f} asked for; without balance {one['without']:.0f}, {kept:.2f} times as often as chance"
+        f"{name}{' (estimated)' if name in estimated else ''} {value}: {one['with']:.0f} asked for; without balance {one['without']:.0f}, {kept:.2f} times as often as chance"
         for kept, name, value, one in found
     ]

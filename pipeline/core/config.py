@@ -386,6 +386,11 @@ class Settings:
     attributes: tuple[Attribute, ...] = ()
     waivers: tuple[Waiver, ...] = ()
 
+    @property
+    def estimated(self) -> frozenset[str]:
+        """Attributes that a model estimated, so that every place that shows one can say so."""
+        return frozenset(one.name for one in self.attributes if one.estimated)
+
 
 # Sections that are written as [[name]], one block each.
 BLOCKS: Mapping[str, type[Any]] = {"attributes": Attribute, "waivers": Waiver}

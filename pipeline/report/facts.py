@@ -204,12 +204,17 @@ class PictureFacts:
 
 @dataclass(frozen=True)
 class AttributeFacts:
-    """Share of labels that SL101 doubts, by the value of an attribute; `hidden` values are not listed."""
+    """Share of labels that SL101 doubts, by the value of an attribute; `hidden` values are not listed.
+
+    `kept_back`: groups with too few pictures to be shown, and those that would give them away. `estimated`: a model said it.
+    """
 
     name: str
     values: Mapping[str, Share]
     without: int
     hidden: int
+    kept_back: int = 0
+    estimated: bool = False
 
     @property
     def most(self) -> float:
@@ -329,14 +334,19 @@ class AskedGroup:
     without: int
     with_: int
     kept: float
+    estimated: bool = False
 
 
 @dataclass(frozen=True)
 class AskedFacts:
-    """Whom the newest balanced batch asks about. `kept`: rate of selection without balance over that of all."""
+    """Whom the newest balanced batch asks about. `kept`: rate of selection without balance over that of all.
+
+    `kept_back`: groups with too few candidates to be shown, and those that would give them away.
+    """
 
     batch: str
     groups: tuple[AskedGroup, ...]
+    kept_back: int = 0
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id, sample_id
 from secondlook.pipeline.images.fingerprint import fingerprint
+from secondlook.pipeline.report.page import render
 
 from .conftest import NOW, filler
 
@@ -132,6 +133,29 @@ def test_doubted_labels_by_class_and_by_attribute(audited: Lake) -> None:
     (site,) = facts.attributes
     assert {value: (s.k, s.n) for value, s in site.values.items()} == {"north": (0, 21), "south": (6, 17)}
     assert site.without == 0
+
+
+def test_small_groups_of_people_are_not_shown_and_can_t_be_had_by_subtraction(lake: Lake, fill: Fill) -> None:
+    said = ["a"] * 20 + ["b"] * 12 + ["c"] * 3
+    fill([(f"{n}.png", "cat", b"%d" % n, {"attributes": [("site", site), ("rare", "only")] if n < 3 else [("site", site)]})
+          for n, site in enumerate(said)])  # fmt: skip
+    facts = gather(lake, lake.at(), Settings(), thumbnails=0)
+    site = next(one for one in facts.attributes if one.name == "site")
+    assert {value: s.n for value, s in site.values.items()} == {"a": 20}
+    assert (site.kept_back, site.without, site.hidden) == (2, 0, 0)
+    rare = next(one for one in facts.attributes if one.name == "rare")
+    assert (dict(rare.values), rare.kept_back, rare.without) == ({}, 2, 0)  # 32 have no value: that gives the 3 away
+    all_of_them = gather(lake, lake.at(), from_mapping({"bias": {"min_cell": 1}}), thumbnails=0)
+    assert len(all_of_them.attributes[1].values) == 3
+
+
+def test_estimated_attributes_are_marked(audited: Lake) -> None:
+    settings = from_mapping({"attributes": [{"name": "site", "estimated": "checked.csv"}]})
+    facts = gather(audited, audited.at(4), settings, thumbnails=0)
+    assert facts.attributes[0].estimated
+    assert 'site</bdi> <span class="soft">(estimated)</span>' in render(facts)
+    plain = render(gather(audited, audited.at(4), Settings(), thumbnails=0))
+    assert "(estimated)" not in plain
 
 
 def test_what_the_model_predicts_against_the_labels_that_hold(audited: Lake) -> None:

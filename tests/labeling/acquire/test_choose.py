@@ -160,6 +160,7 @@ def test_who_would_have_been_left_out_is_said_with_figures() -> None:
     assert told["a0"]["1"] == {"candidates": 10, "without": 0, "with": 1, "kept": 0.0}
     assert told["a0"]["0"]["kept"] == pytest.approx(20 / 90 / 0.2, abs=1e-3)
     assert left_out(told, 0.8) == ["a0 1: 1 asked for; without balance 0, 0.00 times as often as chance"]
+    assert left_out(told, 0.8, {"a0"})[0].startswith("a0 (estimated) 1: ")
     assert left_out(rates(groups, np.arange(20), np.arange(20)), 0.8) == []
 
 
