@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake import attributes
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.labeling.answers import Keys
 from secondlook.pipeline.audit.copies.groups import HASH_BITS
@@ -71,8 +71,9 @@ def _named(lake: Lake, version: Version, places: pa.Table, names: Sequence[str])
 def _where(lake: Lake, version: Version, where: Mapping[str, str]) -> frozenset[str]:
     if not where:
         return frozenset()
-    rows = dataset.samples(lake, version, reveal=True).select(["sample_id", "attributes"])
-    told = [dict(pairs or ()) for pairs in rows["attributes"].to_pylist()]
+    # Those too that are served no more since their consent was withdrawn: they are whom this is for.
+    rows = lake.latest("samples", version, ["sample_id", "attributes"])
+    told = [dict(pairs or ()) for pairs in attributes.read(lake, version).applied(rows["attributes"]).to_pylist()]
     for attribute, value in where.items():
         there = {one[attribute] for one in told if attribute in one}
         if not there:

@@ -25,9 +25,10 @@ class Mentions:
     def __init__(self, ids: Iterable[str], keys: Iterable[str], telling: Iterable[str] = ()) -> None:
         self.keys = frozenset(keys) - {""}
         spelled = {way for key in self.keys if not _any_word(key) for way in spellings(key)}
-        quoted = {f'"{key}"' for key in self.keys if _any_word(key)}
+        quoted = {f'"{key}"'.encode() for key in self.keys if _any_word(key)}
         sure = {way for key in telling for way in spellings(key)}
-        self._anywhere = frozenset(one.encode() for one in (*ids, *quoted, *sure))
+        self._quoted = frozenset(quoted)
+        self._anywhere = frozenset(one.encode() for one in (*ids, *sure)) | self._quoted
         self._needles = Needles([*self._anywhere, *(one.encode() for one in spelled)])
 
     def among(self, texts: pa.ChunkedArray) -> pa.Array:
@@ -67,7 +68,8 @@ class Mentions:
 
     def _struck(self, text: str) -> str:
         data = text.encode()
-        spans = [(place, place + len(one)) for place, one in self._needles.hits(data) if self._counts(data, place, one)]
+        hits = [(place, one) for place, one in self._needles.hits(data) if self._counts(data, place, one)]
+        spans = [(place + (q := one in self._quoted), place + len(one) - q) for place, one in hits]  # quotes stay
         made, at = b"", 0
         for start, end in sorted(spans):
             if start >= at:

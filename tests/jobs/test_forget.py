@@ -145,10 +145,27 @@ class Scene:
         vector = self.vectors[self.content[ANNA]]
         return [*(name.encode() for name in names), data, middle, vector.tobytes()]
 
+    def restored(self, kept: Path) -> "Scene":
+        """The lake as it was kept, at its place: the catalog knows it by its path."""
+        self.lake.close()
+        shutil.rmtree(self.lake.root)
+        shutil.copytree(kept, self.lake.root)
+        self.lake = Lake(self.lake.root)
+        return self
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory: pytest.TempPathFactory, picture: Picture) -> tuple[Scene, Path]:
+    at = tmp_path_factory.mktemp("forget")
+    made = Scene(at / "lake", picture).fill()
+    shutil.copytree(at / "lake", at / "kept")
+    return made, at / "kept"
+
 
 @pytest.fixture
-def scene(tmp_path: Path, picture: Picture) -> Scene:
-    return Scene(tmp_path / "lake", picture).fill()
+def scene(filled: tuple[Scene, Path]) -> Scene:
+    made, kept = filled
+    return made.restored(kept)
 
 
 def everything(root: Path) -> Iterator[tuple[str, bytes]]:
@@ -542,7 +559,8 @@ def test_the_same_answer_by_a_slow_and_obvious_closure() -> None:
 
 
 KILLED = """
-import os, signal, sys, random
+import os, signal, sys
+from datetime import UTC, datetime
 from secondlook.jobs.forget import forget, erase, work, proof
 from secondlook.jobs.lake import maintenance, rewriting
 from secondlook.jobs.lake.store import Attempt, Lake
@@ -610,18 +628,14 @@ def after_a_kill(scene: Scene, point: str) -> None:
     assert dataset.samples(lake, lake.at())["key"].to_pylist() == sorted([SMALL, *OTHERS])
 
 
-def test_ended_anywhere_readers_see_before_or_after_and_the_next_call_ends_it(tmp_path: Path, picture: Picture) -> None:
-    first = Scene(tmp_path / "lake", picture).fill()
-    shutil.copytree(first.lake.root, tmp_path / "kept")
+def test_ended_anywhere_readers_see_before_or_after_and_the_next_call_ends_it(filled: tuple[Scene, Path]) -> None:
     for point in POINTS:
-        with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
+        scene = filled[0].restored(filled[1])
+        with pytest.MonkeyPatch.context() as patch:
             dying(patch, point)
-            first.forget(ANNA)
-        after_a_kill(first, point)
-        first.lake.close()
-        shutil.rmtree(first.lake.root)
-        shutil.copytree(tmp_path / "kept", first.lake.root)  # at its place: the catalog knows it by its path
-        first.lake = Lake(first.lake.root)
+            with pytest.raises(Killed):
+                scene.forget(ANNA)
+        after_a_kill(scene, point)
 
 
 REALLY = ("Attempt commit_rewritten before 1", "Attempt commit_rewritten after 1")
