@@ -136,6 +136,16 @@ def test_withdrawn_consent_takes_a_picture_out_and_says_so(
     assert (quiet["withdrawn"], quiet["known"]) == (0, 5)
 
 
+def test_what_was_withdrawn_can_be_forgotten_by_what_its_table_says(lake: Lake, run: Run) -> None:
+    from secondlook.jobs.forget.chosen import chosen
+
+    run(ALL)
+    gone = lake.latest("samples", lake.at(), ["key", "sample_id", "content_id"]).to_pylist()[1]
+    run(ALL | {int(gone["key"][0]): ("withdrawn", "CC0-1.0")})
+    found = chosen(lake, lake.at(), Settings().lint, [], {"consent": "withdrawn"}, "exact")
+    assert (found.samples, found.contents) == ({gone["sample_id"]}, {gone["content_id"]})
+
+
 def test_consent_given_back_brings_the_picture_back_with_its_label(lake: Lake, run: Run) -> None:
     run(ALL)
     run(ALL | {1: ("no", "CC0-1.0")})
