@@ -110,7 +110,7 @@ def _short(text: str) -> str:
 
 
 def _arrow(change: Mapping[str, Any]) -> str:
-    return f"{_short(change['value'])!r} → {_short(change['into'])!r}"
+    return f"'{_short(change['value'])}' → '{_short(change['into'])}'"
 
 
 def _word(name: str) -> str:

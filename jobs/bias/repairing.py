@@ -61,7 +61,7 @@ def apply(
 ) -> dict[str, Any]:
     """Repair what was proposed of this version. Returns what `_commit` does."""
     changes = [Change(name, one.value, one.into, one.rule, one.pictures) for one in found]
-    return _commit(lake, version, "repair", changes, author, reason)
+    return _commit(lake, version, "repair", changes, author, reason) | {"attribute": name}
 
 
 def chosen(found: Proposed, rules: Sequence[str]) -> list[Proposal]:
