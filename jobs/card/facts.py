@@ -1,7 +1,8 @@
 """What a data card says of a version: what people said in `[card]`, and what the lake knows of what goes out."""
 
+import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import metadata
 from urllib.parse import urlsplit
 
@@ -25,6 +26,7 @@ from secondlook.pipeline.core.statistics import Interval
 from secondlook.pipeline.report.card import facts as c
 
 MOST_FORMATS = 8
+MOST_DIFFERENCES = 20
 Column = dict[str, int]  # value → pictures
 
 
@@ -34,6 +36,8 @@ def facts(lake: Lake, version: Version, settings: Settings, samples: pa.Table | 
     versions = [one for one in lake.versions.all() if one.id <= version.id]
     columns, missing = _columns(goes_out)
     said = settings.card
+    attributes = _attributes(lake, version, settings, columns, missing)
+    found = _found(lake, version, goes_out)
     waiting = dataset.quarantined(lake, version)
     return c.CardFacts(
         said=said,
@@ -52,13 +56,14 @@ def facts(lake: Lake, version: Version, settings: Settings, samples: pa.Table | 
         formats=_formats(lake, version, goes_out),
         licenses=_cells_of(columns, missing, said.license_column, settings),
         consents=_cells_of(columns, missing, said.consent_column, settings),
-        attributes=_attributes(lake, version, settings, columns, missing),
+        attributes=attributes,
         labels=_labels(lake, version, goes_out),
         wrong=_wrong(lake, version, settings),
-        findings=_findings(lake, version, goes_out),
+        findings=None if found is None else _findings(found),
         versions=len(versions),
         first=versions[0].created if versions else version.created,
         min_cell=settings.bias.min_cell,
+        differences=() if found is None else _differences(found, attributes),
     )
 
 
@@ -228,9 +233,8 @@ def _wrong(lake: Lake, version: Version, settings: Settings) -> c.WrongLabels | 
     return c.WrongLabels(told["called"], told["value"], interval, told["answers"])
 
 
-def _findings(lake: Lake, version: Version, samples: pa.Table) -> tuple[c.CardFinding, ...] | None:
-    from secondlook.jobs.lint.rules import RULES
-
+def _found(lake: Lake, version: Version, samples: pa.Table) -> pa.Table | None:
+    """What lint found that nobody has waived, of these samples, of classes, groups and people; None where it never ran."""
     rows = dataset.findings(lake, version)
     if rows is None:
         return None
@@ -238,6 +242,23 @@ def _findings(lake: Lake, version: Version, samples: pa.Table) -> tuple[c.CardFi
         pc.not_equal(rows["subject_kind"], "sample"),
         pc.is_in(rows["subject"], value_set=samples["sample_id"].combine_chunks()),
     )
-    rows = rows.filter(pc.and_(here, pc.equal(pc.fill_null(rows["waiver"], ""), "")))
-    counts = _counted(rows["rule"])
+    return rows.filter(pc.and_(here, pc.equal(pc.fill_null(rows["waiver"], ""), "")))
+
+
+def _findings(found: pa.Table) -> tuple[c.CardFinding, ...]:
+    from secondlook.jobs.lint.rules import RULES
+
+    counts = _counted(found["rule"])
     return tuple(c.CardFinding(code, RULES[code].name, counts[code]) for code in sorted(counts) if code in RULES)
+
+
+def _differences(found: pa.Table, attributes: Sequence[c.CardAttribute]) -> tuple[str, ...]:
+    """The findings of groups in lint's own words, the largest first; none of a group that the card does not show."""
+    shown = {(one.name, value) for one in attributes if one.groups is not None for value in one.groups.shown}
+    rows = found.filter(pc.equal(found["subject_kind"], "group")).sort_by([("score", "descending")])
+    told = []
+    for row in rows.select(["rule", "message", "evidence"]).to_pylist():
+        group = json.loads(row["evidence"] or "{}").get("group", {})
+        if group and set(group.items()) <= shown:
+            told.append(f"{row['rule']}: {row['message']}")
+    return tuple(told[:MOST_DIFFERENCES])

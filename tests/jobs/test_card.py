@@ -81,11 +81,11 @@ def test_small_groups_are_nowhere_in_the_card_and_can_t_be_had_by_subtraction(pe
     told = card.facts(people, people.at(), SAID)
     site = next(one for one in told.attributes if one.name == "site")
     assert site.groups is not None
-    assert dict(site.groups.shown) == {"a": 27}
-    assert (site.groups.hidden, site.groups.pictures, site.missing) == (3, 13, None)  # b, c and who has none
+    assert dict(site.groups.shown) == {"b": 11}
+    assert (site.groups.hidden, site.groups.pictures, site.missing) == (3, 29, None)  # c, who has none, and so a
     for text in (as_markdown(told), json.dumps(card.as_croissant(told, None))):
-        assert "27" in text
-        assert not re.search(r"\| (b|c) \|", text)
+        assert "11" in text
+        assert not re.search(r"\| (a|c) \|", text)
     age = next(one for one in told.attributes if one.name == "age")
     assert age.groups is not None
     assert dict(age.groups.shown) == {"<30": 20, "30+": 20}  # in bins, as the audit has them
@@ -122,9 +122,9 @@ def test_different_licences_are_all_named_and_small_ones_are_not(lake: Lake, fil
     told = card.facts(lake, lake.at(), Settings())
     assert told.license == ""
     text = as_markdown(told)
-    assert yaml.safe_load(text.split("---\n")[1])["license"] == ["mit"]  # CC0 would give the one away
+    assert yaml.safe_load(text.split("---\n")[1])["license"] == ["cc0-1.0"]  # MIT would give the one away
     assert "Jane" not in text
-    assert "2 further groups with 13 pictures are not shown" in text
+    assert "2 further groups with 14 pictures are not shown" in text
 
 
 def test_estimated_attributes_are_marked_and_bear_their_errors(people: Lake, tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_estimated_attributes_are_marked_and_bear_their_errors(people: Lake, tmp
     assert "| a | 100 | 10 % | 5.5 to 17.4 % |" in text
     document = card.as_croissant(told, None)
     assert any("estimated by a model" in one for one in document["rai:dataLimitations"])
-    assert any("site estimated by a model, pictures: a 27" in one for one in document["rai:dataBiases"])
+    assert any("site estimated by a model, pictures: b 11" in one for one in document["rai:dataBiases"])
     validation.write_text("true,estimated,n\na,a,90\n")
     with pytest.raises(UserError, match="says nothing of 'b'"):
         card.facts(people, people.at(), settings)
@@ -179,6 +179,25 @@ def test_repairs_and_answers_and_findings_are_told(people: Lake) -> None:
     assert "2 people gave 4 answers about 2 pictures (2.0 a picture)" in text
     assert "Nobody has run a check over it" in text
     assert "How many labels are wrong is not known" in text
+
+
+def test_differences_between_groups_are_told_in_lints_words_and_of_no_hidden_group(people: Lake) -> None:
+    def finding(site: str, score: float) -> dict[str, Any]:
+        evidence = json.dumps({"group": {"site": site}, "n": 20})
+        return {"rule": "SL403", "subject_kind": "group", "subject": f"accuracy: site {site}", "key": f"site {site}",
+                "score": score, "message": f"accuracy of site {site} is 70 % (n = 27)", "evidence": evidence}  # fmt: skip
+
+    attempt = people.attempt("lint", {})
+    attempt.append("findings", rows("findings", [finding("b", 0.1), finding("a", 0.3)]))
+    attempt.commit({})
+    told = card.facts(people, people.at(), SAID)
+    assert told.differences == (
+        "SL403: accuracy of site b is 70 % (n = 27)",
+    )  # a is kept back, so nothing is said of it
+    assert [one.count for one in told.findings or ()] == [2]
+    assert "- SL403: accuracy of site b is 70 % (n = 27)" in as_markdown(told)
+    assert told.differences[0] in card.as_croissant(told, None)["rai:dataBiases"]
+    assert "site a" not in as_markdown(told) + json.dumps(card.as_croissant(told, None))
 
 
 def test_a_lake_without_a_picture_has_a_card(lake: Lake, fill: Fill, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.report.card.facts import CardAttribute, CardFacts
 from secondlook.pipeline.report.card.licenses import license_url
 from secondlook.pipeline.report.card.markdown import one_line
-from secondlook.pipeline.report.card.text import unsaid, wrong_labels
+from secondlook.pipeline.report.card.text import LONGEST_FINDING, unsaid, wrong_labels
 from secondlook.pipeline.report.page import percent
 
 CROISSANT, RAI = "http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"
@@ -225,12 +225,10 @@ def _groups(facts: CardFacts) -> Iterator[str]:
         how = "estimated by a model" if one.estimated else "as annotated"
         few = f", and {one.groups.hidden} groups too small to be shown" if one.groups.hidden else ""
         yield f"{one_line(one.name)} {how}, pictures: {', '.join(told)}{few}."
-    compared = [one for one in facts.findings or () if one.rule.startswith("SL4")]
-    for one in compared:
-        yield f"{one.rule}, {one.name}: {one.count:,} findings are open."
+    yield from (one_line(told, LONGEST_FINDING) for told in facts.differences)
     if not facts.attributes:
         yield "No attributes are known of the pictures, so nothing can be said of who is in them."
-    elif not compared:
+    elif not any(one.rule.startswith("SL4") for one in facts.findings or ()):
         yield "No finding of a comparison of groups is open; what was not compared, or had too few pictures, could not be found."
 
 

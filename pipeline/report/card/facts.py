@@ -69,6 +69,8 @@ class CardFinding:
 class CardFacts:
     """A dataset as its card shows it. `date`: of its version, ISO 8601. `said`: what people said.
 
+    `differences`: what the comparison of groups found, a sentence each, the largest first, of groups that are shown.
+
     `licenses`, `consents`: values of those columns, None where there is no such column. `classes_waiting`: classes whose name waits for a sign-off;
     they and their pictures are not in it.
     """
@@ -96,6 +98,7 @@ class CardFacts:
     versions: int
     first: str
     min_cell: int
+    differences: tuple[str, ...] = ()
 
     @property
     def creators(self) -> tuple[str, ...]:

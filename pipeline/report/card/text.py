@@ -18,6 +18,7 @@ from secondlook.pipeline.report.card.markdown import front_matter, line, prose, 
 from secondlook.pipeline.report.page import percent
 
 MOST_CLASSES = 200  # that are listed, in their order
+LONGEST_FINDING = 600  # characters: figures stand at its end
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"), (1_000_000_000, "100M<n<1B"))  # fmt: skip
 # What people are asked for: the field of [card], and what is missing where it is empty.
@@ -256,6 +257,10 @@ def _checked(facts: CardFacts) -> Iterator[str]:
         rows = [(f"{one.rule} {line(one.name)}", f"{one.count:,}") for one in facts.findings]
         yield "Findings of `secondlook lint` that are still open:"
         yield table(("rule", "findings"), rows)
+    if facts.differences:
+        yield "Of the groups above, on these pictures and labels, by the tests and corrections of that run:"
+        yield "\n".join(f"- {line(told, LONGEST_FINDING)}" for told in facts.differences)
+        yield "A difference says where to look, not why it is there. That other groups are not named may be for want of pictures."
 
 
 def _limits(facts: CardFacts) -> Iterator[str]:
