@@ -197,7 +197,7 @@ def test_differences_between_groups_are_told_in_lints_words_and_of_no_hidden_gro
     assert [one.count for one in told.findings or ()] == [2]
     assert "- SL403: accuracy of site b is 70 % (n = 27)" in as_markdown(told)
     assert told.differences[0] in card.as_croissant(told, None)["rai:dataBiases"]
-    assert "site a" not in as_markdown(told) + json.dumps(card.as_croissant(told, None))
+    assert "of site a" not in as_markdown(told) + json.dumps(card.as_croissant(told, None))
 
 
 def test_a_lake_without_a_picture_has_a_card(lake: Lake, fill: Fill, tmp_path: Path) -> None:
