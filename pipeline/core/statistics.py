@@ -157,6 +157,21 @@ def _scored(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: 
     return Ends(low, np.where(k == n, 1.0, np.minimum(center + half, 1.0)))
 
 
+def holm(p: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """(T,) p adjusted by Holm 1979 over a family of T tests, however they depend on each other.
+
+    statsmodels has it, but collects garbage each time: 0.1 s.
+
+    >>> holm([0.04, 0.01, 0.03]).tolist()
+    [0.06, 0.03, 0.06]
+    """
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values, kind="stable")
+    adjusted = np.empty(len(values))
+    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1)), 1.0)
+    return adjusted
+
+
 def _bins(confidence: npt.NDArray[np.float64], bins: int) -> npt.NDArray[np.intp]:
     return np.clip(np.ceil(confidence * bins).astype(np.intp) - 1, 0, bins - 1)
 
