@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from secondlook.jobs.bias import counting, marks
 from secondlook.jobs.bias.groups import grouping as grouping_of
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake import dataset
@@ -16,6 +17,11 @@ from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lake.verified import agreed
+from secondlook.jobs.lint import labels as doubts
+from secondlook.jobs.lint.carried import carrier as carried
+from secondlook.jobs.lint.on_driver import LocalTables
+from secondlook.jobs.share.adjudicated import audit as read_audit
+from secondlook.jobs.share.adjudicated import calibration
 from secondlook.pipeline.bias import measures
 from secondlook.pipeline.bias.cells import codes, said
 from secondlook.pipeline.bias.change import PAIRS, STAYS, Twice, changes
@@ -31,7 +37,6 @@ Flags = npt.NDArray[np.bool_]
 Paired = Callable[[Measure, Flags, Flags, Flags, str], Twice]  # measure, whether before, whether after, among, note
 
 DOUBT, LEAK = "SL101", "SL203"
-STALE = "lint ran before the labels or the model of version {} were there; `secondlook lint` looks again"
 LOWER_BOUND = "wrong labels that people found: others may be wrong that nobody has looked at"
 CHOSEN = "of the labels that people verified, which need not be like all others"
 GIVEN = "by the labels of the later version, some of which may be wrong"
@@ -72,7 +77,7 @@ class _Pictures:
 
 def _measured(lake: Lake, before: Version, after: Version, settings: Settings) -> Iterator[Twice]:
     grouping, them = _pictures(lake, before, after, settings)
-    cluster = _clusters(them.content_id)
+    cluster = _clusters(lake, after, them.content_id)
 
     def paired(measure: Measure, first: Flags, second: Flags, among: Flags, note: str) -> Twice:
         outcome = first[among] * 1 + second[among] * 2  # places in PAIRS
@@ -84,7 +89,7 @@ def _measured(lake: Lake, before: Version, after: Version, settings: Settings) -
         counts = _counts(grouping, them.cell, outcome, np.full(len(them), -1), STAYS)
         share = measures.share()
         yield Twice(share.name, share.rule, share.outcome, share.worse, counts)
-    yield from _doubted(lake, before, after, them, paired)
+    yield from _doubted(lake, before, after, settings, them, paired)
     yield from _found_wrong(lake, after, them, paired)
     yield from _accuracy(lake, before, after, them, paired)
 
@@ -137,11 +142,12 @@ def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:
     return pa.concat_arrays([*values.chunks, pa.array([], values.type)])
 
 
-def _clusters(content_id: pa.Array) -> Codes:
-    """(N,) which pictures show the same content; -1 for one that no other shows."""
-    coded = content_id.dictionary_encode()
-    number = np.asarray(coded.indices, np.int64)
-    return np.where(np.bincount(number, minlength=1)[number] > 1, number, -1)
+def _clusters(lake: Lake, after: Version, content_id: pa.Array) -> Codes:
+    """(N,) which pictures are copies of one another, near ones as lint last found them; -1 for one that has none."""
+    carrier, found = LocalTables(lake, after), dataset.findings(lake, after)
+    known = counting.clusters(carrier, marks.near(carrier, found) if found is not None else ())
+    number = known["cluster"].combine_chunks().take(pc.index_in(content_id, value_set=_whole(known["content_id"])))
+    return np.asarray(number.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
 def _counts(
@@ -158,27 +164,29 @@ def _counts(
 # What labels are
 
 
-def _doubted(lake: Lake, before: Version, after: Version, them: _Pictures, paired: Paired) -> Iterator[Twice]:
-    """Labels that lint doubts, at the newest run of each version."""
-    linted = [lake.newest("lint", version) for version in (before, after)]
+def _doubted(
+    lake: Lake, before: Version, after: Version, settings: Settings, them: _Pictures, paired: Paired
+) -> Iterator[Twice]:
+    """Labels that are doubted, as the audit of each version says."""
     models = [_model(lake, version, after) for version in (before, after)]
-    if None in linted or None in models or linted[0] == linted[1]:
+    if None in models or all(before.tables.get(table) == after.tables.get(table) for table in ("labels", "models")):
         return
-    doubted, judged, notes = [], them.both, []
-    for version, model, ran, label in zip(
-        (before, after), models, linted, (them.label_before, them.label_after), strict=True
-    ):
-        found = dataset.findings(lake, version)
+    doubted, judged = [], them.both
+    labels = (them.label_before, them.label_after)
+    for version, model, label in zip((before, after), models, labels, strict=True):
         assert model is not None
-        assert ran is not None
-        assert found is not None
-        mine = found.filter(pc.and_(pc.equal(found["rule"], DOUBT), pc.equal(pc.fill_null(found["waiver"], ""), "")))
-        doubted.append(_in(them.sample_id, mine["subject"]))
-        said_of, _ = _judged(lake, after, model, them)
-        judged = judged & said_of & _in(label, pa.array(model.classes, pa.string()))
-        if any(ran.tables.get(table) != version.tables.get(table) for table in ("labels", "models")):
-            notes.append(STALE.format(version.id))
-    yield paired(measures.doubts().measure, doubted[0], doubted[1], judged, "; ".join(notes))
+        doubted.append(_in(them.sample_id, _doubts(lake, version, settings)))
+        seen, _ = _judged(lake, after, model, them)
+        judged = judged & seen & _in(label, pa.array(model.classes, pa.string()))
+    yield paired(measures.doubts().measure, doubted[0], doubted[1], judged, "")
+
+
+def _doubts(lake: Lake, version: Version, settings: Settings) -> pa.ChunkedArray:
+    waiting = dataset.quarantined(lake, version).values()
+    curve = calibration(read_audit(lake, version, settings))
+    with carried(lake, settings, version) as carrier:
+        found = doubts.audit(carrier, dataset.newest_model(lake, version), waiting, settings.lint, curve).findings
+    return found["subject"].filter(pc.equal(found["rule"], DOUBT))
 
 
 def _found_wrong(lake: Lake, after: Version, them: _Pictures, paired: Paired) -> Iterator[Twice]:

@@ -18,7 +18,7 @@ from secondlook.pipeline.bias.members import members
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Changed, Estimate, Worse
 from secondlook.pipeline.core.groups import Group
-from secondlook.pipeline.core.statistics import Interval
+from secondlook.pipeline.core.statistics import EXACT_BELOW, Interval, holm, intervals
 
 PAIRS = (
     "neither",
@@ -27,7 +27,6 @@ PAIRS = (
     "both",
 )  # outcomes of a picture that is judged twice: at neither version, only before …
 STAYS = ("removed", "stayed", "added")  # outcomes of a picture of either version
-SMALL = 40  # pictures below which Clopper and Pearson's limits are used, which keep their promise for any n
 
 Reals = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]
@@ -58,17 +57,7 @@ def changes(measures: Sequence[Twice], settings: BiasSettings) -> list[Changed]:
     if not found:
         return []
     adjusted = holm([one.p for one in found])
-    return [dataclasses.replace(one, adjusted=float(p)) for one, p in zip(found, adjusted, strict=True)]
-
-
-def holm(p: Sequence[float]) -> list[float]:
-    """(T,) p adjusted by Holm 1979 over a family of T tests; statsmodels has it, but collects garbage each time: 0.1 s."""
-    values = np.asarray(p, np.float64)
-    order = np.argsort(values, kind="stable")
-    raised = np.maximum.accumulate(values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty(len(values))
-    adjusted[order] = np.minimum(raised, 1.0)
-    return adjusted.tolist()
+    return [dataclasses.replace(one, adjusted=p) for one, p in zip(found, adjusted.tolist(), strict=True)]
 
 
 def _paired(one: Twice, groups: Sequence[Group], settings: BiasSettings) -> list[Changed]:
@@ -102,7 +91,7 @@ def paired_interval(gained: int, lost: int, n: int, deff: float = 1.0, confidenc
     effective = n / deff
     p, q = gained / n, lost / n
     low, high = _clopper_pearson(np.array([p, q]) * effective, effective, confidence)
-    if effective < SMALL:
+    if effective < EXACT_BELOW:
         return Interval(max(float(low[0] - high[1]), -1.0), min(float(high[0] - low[1]), 1.0))
     spread = p * (1 - p) * q * (1 - q)
     together = 2 * p * q / spread**0.5 if spread > 0 else 0.0
@@ -174,26 +163,16 @@ def _deff(sums: Reals, size: Codes, share: float, variance: float, total: float,
 
 
 def _clopper_pearson(k: Reals, n: float, confidence: float) -> tuple[Reals, Reals]:
+    """As pipeline.core.statistics has it, of arrays and for any n."""
     tail = (1 - confidence) / 2
     low = np.where(k > 0, special.betaincinv(np.maximum(k, 1e-12), n - k + 1, tail), 0.0)
     high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1e-12), 1 - tail), 1.0)
     return low, high
 
 
-def _limits(k: Reals, n: float, confidence: float) -> tuple[Reals, Reals]:
-    """Limits of shares `k` of `n`, (G,) each: Clopper and Pearson's below SMALL, Wilson's from there on."""
-    if n < SMALL:
-        return _clopper_pearson(k, n, confidence)
-    z = stats.norm.ppf(0.5 + confidence / 2)
-    share, spread = k / n, z * z / n
-    center = (share + spread / 2) / (1 + spread)
-    half = z / (1 + spread) * np.sqrt(np.maximum(share * (1 - share), 0) / n + z * z / (4 * n * n))
-    return np.where(k <= 0, 0.0, center - half), np.where(k >= n, 1.0, center + half)
-
-
 def _estimate(k: float, n: int, deff: float, confidence: float) -> Estimate:
-    low, high = _limits(np.array([k / deff]), n / deff, confidence)
-    return Estimate(k / n, Interval(float(low[0]), float(high[0])))
+    low, high = intervals(k / deff, n / deff, confidence)
+    return Estimate(k / n, Interval(float(low), float(high)))
 
 
 def _shares(one: Twice, groups: Sequence[Group], settings: BiasSettings) -> list[Changed]:
@@ -232,7 +211,7 @@ def _combined(k: Codes, sizes: Reals, worth: Reals, confidence: float) -> Interv
     for mine, n, weight in zip(k.tolist(), sizes.tolist(), (worth * sizes).tolist(), strict=True):
         if not n:
             continue
-        low, high = (float(limit[0]) for limit in _limits(np.array([float(mine)]), n, confidence))
+        low, high = (float(limit) for limit in intervals(mine, n, confidence))
         below, above = (low, high) if weight > 0 else (high, low)
         down += (weight * (mine / n - below)) ** 2
         up += (weight * (above - mine / n)) ** 2
