@@ -18,6 +18,7 @@ from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.report.card.croissant import as_croissant
 from secondlook.pipeline.report.card.text import ASKED, as_markdown
 
 Fill = Callable[..., dict[str, str]]
@@ -83,7 +84,7 @@ def test_small_groups_are_nowhere_in_the_card_and_can_t_be_had_by_subtraction(pe
     assert site.groups is not None
     assert dict(site.groups.shown) == {"b": 11}
     assert (site.groups.hidden, site.groups.pictures, site.missing) == (3, 29, None)  # c, who has none, and so a
-    for text in (as_markdown(told), json.dumps(card.as_croissant(told, None))):
+    for text in (as_markdown(told), json.dumps(as_croissant(told, None))):
         assert "11" in text
         assert not re.search(r"\| (a|c) \|", text)
     age = next(one for one in told.attributes if one.name == "age")
@@ -113,7 +114,7 @@ def test_the_licence_of_the_whole_is_the_one_that_all_pictures_bear(people: Lake
     front = yaml.safe_load(as_markdown(told).split("---\n")[1])
     assert front["license"] == "cc-by-4.0"
     assert front["size_categories"] == ["n<1K"]
-    assert card.as_croissant(told, None)["license"] == ["https://spdx.org/licenses/CC-BY-4.0.html"]
+    assert as_croissant(told, None)["license"] == ["https://spdx.org/licenses/CC-BY-4.0.html"]
 
 
 def test_different_licences_are_all_named_and_small_ones_are_not(lake: Lake, fill: Fill, picture: Picture) -> None:
@@ -137,7 +138,7 @@ def test_estimated_attributes_are_marked_and_bear_their_errors(people: Lake, tmp
     text = as_markdown(told)
     assert "### site (estimated by a model)" in text
     assert "| a | 100 | 10 % | 5.5 to 17.4 % |" in text
-    document = card.as_croissant(told, None)
+    document = as_croissant(told, None)
     assert any("estimated by a model" in one for one in document["rai:dataLimitations"])
     assert any("site estimated by a model, pictures: b 11" in one for one in document["rai:dataBiases"])
     validation.write_text("true,estimated,n\na,a,90\n")
@@ -154,7 +155,7 @@ def test_paths_of_this_machine_and_passwords_stay_here(lake: Lake, fill: Fill) -
     )
     told = card.facts(lake, lake.at(), Settings())
     assert dict(told.sources) == {"photos": 1, "https://x.example/d.zip": 1}
-    for text in (as_markdown(told), json.dumps(card.as_croissant(told, None))):
+    for text in (as_markdown(told), json.dumps(as_croissant(told, None))):
         assert not re.search("eve:|/eve|pass@|token|/home", text)
 
 
@@ -196,8 +197,8 @@ def test_differences_between_groups_are_told_in_lints_words_and_of_no_hidden_gro
     )  # a is kept back, so nothing is said of it
     assert [one.count for one in told.findings or ()] == [2]
     assert "- SL403: accuracy of site b is 70 % (n = 27)" in as_markdown(told)
-    assert told.differences[0] in card.as_croissant(told, None)["rai:dataBiases"]
-    assert "of site a" not in as_markdown(told) + json.dumps(card.as_croissant(told, None))
+    assert told.differences[0] in as_croissant(told, None)["rai:dataBiases"]
+    assert "of site a" not in as_markdown(told) + json.dumps(as_croissant(told, None))
 
 
 def test_a_lake_without_a_picture_has_a_card(lake: Lake, fill: Fill, tmp_path: Path) -> None:

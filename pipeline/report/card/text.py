@@ -96,7 +96,10 @@ def _license(facts: CardFacts) -> dict[str, object]:
     name = facts.license
     if hub_license(name) in HUB_LICENSES:
         return {"license": hub_license(name)}
-    other = {"license": "other", "license_name": re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")[:80] or "other"}
+    other: dict[str, object] = {
+        "license": "other",
+        "license_name": re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-")[:80] or "other",
+    }
     return other | ({"license_link": name} if name.startswith(("https://", "http://")) else {})
 
 

@@ -95,6 +95,12 @@ def test_no_address_is_one_that_runs(text: str) -> None:
     assert "<img" not in html
 
 
+def test_what_moves_or_turns_the_text_around_it_is_gone() -> None:
+    assert one_line("a\u202egnp\u2066.exe\n\n b\t\x85c\u2028d") == "agnp.exe b c d"
+    assert "\x00" not in one_line("\x00\x1b[2J")
+    assert len(one_line("x" * 9_999)) == 200
+
+
 values = st.dictionaries(
     st.sampled_from(["license", "tags", "pretty_name"]),
     st.one_of(st.text(max_size=30), st.lists(st.text(max_size=20), min_size=1, max_size=3), st.integers()),
