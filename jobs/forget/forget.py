@@ -88,9 +88,9 @@ def _finished(lake: Lake, settings: Settings, begun: Work, *, offline: bool, now
             "FiftyOne was not asked (--offline): its datasets and files of this lake may show them"
         )
     else:
-        counts = studio.run(settings, begun)
+        counts = studio.run(lake, settings, begun)
         elsewhere |= {"label_studio": counts, "fiftyone": explored.run(lake, begun)}
-        elsewhere["left"] += studio.left(settings, begun, counts)
+        elsewhere["left"] += studio.left(counts)
     for _ in range(PROOFS):
         proof = prove(lake, begun)
         if not proof.findings:

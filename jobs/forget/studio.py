@@ -1,16 +1,17 @@
 """Forgotten pictures leave the labeling tool: their tasks with all answers, their files, and where they stood beside a choice."""
 
 import contextlib
+import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondlook.jobs.forget.work import Work
+from secondlook.jobs.forget.work import Work, noted
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.studio.client import GoneError, Studio, connect
 from secondlook.jobs.studio.pictures import reference_name
@@ -44,14 +45,15 @@ def projects(lake: Lake, version: Version, samples: Iterable[str]) -> list[dict[
     return found
 
 
-def run(settings: Settings, work: Work) -> dict[str, int]:
-    """Delete what the tool has of the pictures; returns tasks and uploads (deleted), files (of folders of this machine).
+def run(lake: Lake, settings: Settings, work: Work) -> dict[str, Any]:
+    """Delete what the tool has of the pictures; returns tasks and uploads (deleted), files (of folders of this machine), and `kept`: names of
+    files that the server keeps although it shows them no more.
 
     Raises UnavailableError where the server is away, UserError where no server is set up or it is another one: `--offline` leaves it.
     """
     counts = Counter({"tasks": 0, "uploads": 0, "files": 0})
     if not work.projects:
-        return dict(counts)
+        return {**counts, "kept": []}
     servers = {str(project["server"]) for project in work.projects}
     with contextlib.closing(connect(settings)) as studio:
         if other := sorted(servers - {studio.url}):
@@ -59,52 +61,65 @@ def run(settings: Settings, work: Work) -> dict[str, int]:
                 f"pictures may be in Label Studio at {other[0]}, and [label_studio] url is {studio.url}; set it and run "
                 "`secondlook forget --resume`, or leave them there with --offline"
             )
+        uploads = {id: file for project in work.projects for id, file in _uploads(studio, project, work.contents)}
+        files = sorted({*work.uploads, *uploads.values()})
+        noted(lake, dataclasses.replace(work, uploads=tuple(files)))  # the server's rows are the only list of them
         for project in work.projects:
-            counts.update(_project(settings, studio, project, work.contents))
-    return dict(counts)
+            counts["tasks"] += _without_tasks(studio, project)
+            counts["files"] += _without_files(settings, project, work.contents)
+        for number in uploads:
+            studio.delete(f"/api/import/file-upload/{number}")
+            counts["uploads"] += 1
+    media = settings.label_studio.media
+    counts["files"] += sum(_unlinked(Path(media, file)) for file in files) if media else 0
+    return {**counts, "kept": [] if media else files}
 
 
-def _project(settings: Settings, studio: Studio, project: Mapping[str, Any], contents: Iterable[str]) -> Counter[str]:
-    number, mark = int(project["project"]), str(project["mark"])
-    named = {*project["tickets"], *(reference_name(content, mark) for content in contents)}
-    counts: Counter[str] = Counter()
-    with contextlib.suppress(GoneError):  # the project was deleted, and its tasks with it
-        there = listed(studio, number) if project["tickets"] else {}
+def _named(project: Mapping[str, Any], contents: Iterable[str]) -> set[str]:
+    """What files of the pictures are called in a project, without suffixes."""
+    return {*project["tickets"], *(reference_name(content, str(project["mark"])) for content in contents)}
+
+
+def _uploads(studio: Studio, project: Mapping[str, Any], contents: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """(number, name) of uploads; none where the project was deleted."""
+    named = _named(project, contents)
+    with contextlib.suppress(GoneError):
+        for one in studio.get(f"/api/projects/{project['project']}/file-uploads", all="true"):
+            match = _STEM.fullmatch(str(one["file"]))
+            if match and match["stem"] in named:
+                yield int(one["id"]), str(one["file"])
+
+
+def _without_tasks(studio: Studio, project: Mapping[str, Any]) -> int:
+    n = 0
+    with contextlib.suppress(GoneError):
+        there = listed(studio, int(project["project"])) if project["tickets"] else {}
         for ticket in project["tickets"]:
             for task, _ in there.get(ticket, ()):
                 studio.delete(f"/api/tasks/{task}/")
-                counts["tasks"] += 1
-        for one in studio.get(f"/api/projects/{number}/file-uploads", all="true"):
-            match = _STEM.fullmatch(str(one["file"]))
-            if match and match["stem"] in named:
-                # The file first: the server's row is how it is found again by who runs this a second time.
-                counts["files"] += (
-                    _unlinked(Path(settings.label_studio.media, str(one["file"]))) if _media(settings) else 0
-                )
-                studio.delete(f"/api/import/file-upload/{one['id']}")
-                counts["uploads"] += 1
-    if settings.label_studio.folder:
-        at = Path(settings.label_studio.folder) / f"secondlook-{mark}"
-        for file in at.iterdir() if at.is_dir() else ():
-            if file.name.split(".", 1)[0] in named:
-                counts["files"] += _unlinked(file)
-    return counts
+                n += 1
+    return n
 
 
-def left(settings: Settings, work: Work, counts: Mapping[str, int]) -> list[str]:
+def _without_files(settings: Settings, project: Mapping[str, Any], contents: Iterable[str]) -> int:
+    """Delete those in a folder that the server serves."""
+    at = Path(settings.label_studio.folder) / f"secondlook-{project['mark']}"
+    named = _named(project, contents)
+    if not settings.label_studio.folder or not at.is_dir():
+        return 0
+    return sum(_unlinked(file) for file in at.iterdir() if file.name.split(".", 1)[0] in named)
+
+
+def left(counts: Mapping[str, Any]) -> list[str]:
     """What stays out of reach, in sentences."""
-    if not counts.get("uploads") or _media(settings):
+    kept = counts["kept"]
+    if not kept:
         return []
-    stems = sorted({ticket for project in work.projects for ticket in project["tickets"]})
-    some = ", ".join(f"*-{stem}.*" for stem in stems[:5]) + (" …" if len(stems) > 5 else "")
+    some = ", ".join(kept[:5]) + (f" and {len(kept) - 5:,} more" if len(kept) > 5 else "")
     return [
-        f"Label Studio serves the {counts['uploads']:,} uploaded files no more but keeps them in its media folder: delete "
-        f"upload/*/{some} there, or set [label_studio] media where this machine sees that folder"
+        f"Label Studio shows {len(kept):,} uploaded files no more but keeps them in its media folder: delete {some} there, or set "
+        "[label_studio] media where this machine sees that folder"
     ]
-
-
-def _media(settings: Settings) -> bool:
-    return bool(settings.label_studio.media)
 
 
 def _unlinked(file: Path) -> int:

@@ -27,7 +27,7 @@ class Work:
     samples, contents: ids. keys: those of the samples; telling: those of them that can't be a part of something else. sources: URL of a source → how many of them it still has. extinct: pairs of an
     attribute and a value that no other picture has. models: names of those that go, too. probes, vectors: first bytes of embeddings and
     pieces of the pictures' files, as hexadecimal digits. hashes: pairs of pHash and dHash. projects: where the pictures are asked for, in
-    the labeling tool: see jobs/forget/studio.py.
+    the labeling tool: see jobs/forget/studio.py. uploads: names of files there whose rows are being deleted.
     """
 
     id: str
@@ -45,6 +45,7 @@ class Work:
     vectors: tuple[str, ...] = ()
     hashes: tuple[tuple[int, int], ...] = ()
     projects: tuple[Mapping[str, Any], ...] = ()
+    uploads: tuple[str, ...] = ()
 
 
 def _path(lake: Lake) -> str:
@@ -68,10 +69,7 @@ def _tupled(value: Any) -> Any:
 
 def begin(lake: Lake, work: Work) -> None:
     """Write the list, whole or not at all; raises ConflictError where there is one."""
-    text = json.dumps(dataclasses.asdict(work), ensure_ascii=True)
-    partial = f"{lake.root}/.{FILE}.{uuid.uuid4().hex}"
-    with lake.fs.open(partial, "w") as stream:
-        stream.write(text)
+    partial = _written(lake, work)
     try:
         if lake.local:
             os.link(partial, _path(lake))  # unlike a move, it fails where the name is taken
@@ -83,6 +81,18 @@ def begin(lake: Lake, work: Work) -> None:
         raise ConflictError("another `forget` has begun; run this again when it has ended") from None
     finally:
         lake.fs.rm(partial)
+
+
+def noted(lake: Lake, work: Work) -> None:
+    """The list with more in it, in the place of the one that this call holds."""
+    lake.fs.mv(_written(lake, work), _path(lake))
+
+
+def _written(lake: Lake, work: Work) -> str:
+    partial = f"{lake.root}/.{FILE}.{uuid.uuid4().hex}"
+    with lake.fs.open(partial, "w") as stream:
+        json.dump(dataclasses.asdict(work), stream, ensure_ascii=True)
+    return partial
 
 
 def end(lake: Lake) -> None:
