@@ -15,13 +15,13 @@ from secondlook.jobs.bias.groups import reference_text
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.lint.carrier import Carrier
-from secondlook.jobs.share.adjudicated import Drawn
 from secondlook.jobs.share.adjudicated import audit as read_audit
-from secondlook.labeling.adjudication import Adjudicated
 from secondlook.pipeline.bias import detector, measures
 from secondlook.pipeline.bias.annotators import differing
 from secondlook.pipeline.bias.association import associate
+from secondlook.pipeline.bias.calibration import miscalibration
 from secondlook.pipeline.bias.counts import Counts
+from secondlook.pipeline.bias.estimated import corrected, left_out
 from secondlook.pipeline.bias.family import Comparison
 from secondlook.pipeline.bias.grouping import Grouping
 from secondlook.pipeline.bias.measures import Wanted
@@ -38,6 +38,8 @@ NOBODY = "nobody has answered yet; `secondlook review push` asks people"
 ONE_EACH = "no picture has answers of two people, so nobody can disagree"
 TWO_CLASSES = "fewer than two classes have pictures"
 ENOUGH_ANSWERS = 100  # of an audit, from which on SL402 is of wrong labels, not of doubted ones
+
+HALF = 0.5  # p_error from which on a changed label counts as one that was doubted, where no other doubt says it
 
 Found = tuple[Measure, Comparison]
 
@@ -72,7 +74,14 @@ class Known:
         its = counts if counts is not None else self.tables[wanted.table]
         bias, worse = self.settings.bias, wanted.measure.worse
         rng = self.rng(wanted.measure)
-        return wanted.measure, compare(its, wanted.hit, among=wanted.among, settings=bias, rng=rng, worse=worse)
+        plain = compare(its, wanted.hit, among=wanted.among, settings=bias, rng=rng, worse=worse)
+        told, refused = corrected(plain, its, wanted.hit, among=wanted.among, settings=bias, rng=rng)
+        note = "; ".join(one.why for one in refused)
+        return dataclasses.replace(wanted.measure, note=note or wanted.measure.note), told
+
+    def without_estimated(self, measure: Measure, comparison: Comparison) -> Found:
+        """A measure that knows no correction for attributes that a model estimated: it says nothing of their groups."""
+        return measure, left_out(comparison, self.grouping)
 
 
 def everything(known: Known) -> Figured:
@@ -91,7 +100,8 @@ def _represented(known: Known) -> Figured:
         return Figured([], {"SL401": NO_REFERENCE})
     measure, reference = measures.share(), shares(known.grouping, text)
     counts = known.tables[measures.PICTURES]
-    return Figured([(measure, represent(counts, reference, known.settings.bias, known.rng(measure)))], {})
+    comparison = represent(counts, reference, known.settings.bias, known.rng(measure))
+    return Figured([known.without_estimated(measure, comparison)], {})
 
 
 def _doubted(known: Known) -> Figured:
@@ -107,15 +117,17 @@ def _doubted(known: Known) -> Figured:
             "is right; `secondlook review push --audit 200` asks for some"
         )
         return Figured([(measure, comparison)], {"SL402": note})
-    counts = known.tables[measures.DOUBTS]
-    groups = detector.corrected(comparison.groups, counts, told, known.settings.bias.confidence)
-    method = f"{comparison.method}; corrected by {n:,} audit answers (difference estimator), p of the corrected difference, Holm within the measure"
-    comparison = dataclasses.replace(comparison, groups=groups, within=None, level=None, gaps=None, method=method)
+    _, comparison = known.without_estimated(measure, comparison)
+    comparison = detector.corrected(comparison, known.tables[measures.DOUBTS], told, known.settings.bias)
     return Figured([(measure, comparison)], {"SL402": f"rates are of wrong labels, corrected by {n:,} audit answers"})
 
 
 def _audited(known: Known) -> detector.Answers:
-    """The adjudicated answers of the newest audit, as far as the model judges these pictures, beside what the detector says."""
+    """The adjudicated answers of the newest audit, as far as the model judges these pictures, beside what the detector says.
+
+    Both are of the labels at the draw: what the audit itself has mended since is no longer like what nobody looked at. Of a
+    label that was changed, the detector's score at the draw says whether it was doubted.
+    """
     found = read_audit(known.lake, known.version, known.settings)
     drawn = [one for one in found.drawn if one.wrong is not None and one.score is not None] if found else []
     ids = pa.array([one.sample_id for one in drawn], pa.string())
@@ -129,15 +141,14 @@ def _audited(known: Known) -> detector.Answers:
     )
     today = known.carrier.of_samples(ids)
     label = dict(zip(today["sample_id"].to_pylist(), today["label"].to_pylist(), strict=True))
-    wrong = np.array([_contradicts(one, label.get(one.sample_id)) for one in drawn], np.float64)
+    changed = np.array([label.get(one.sample_id) != one.given for one in drawn], bool)
+    score = np.array([one.score for one in drawn], np.float64)
+    known_doubts = score[~changed & (doubted > 0)]
+    least = known_doubts.min() if len(known_doubts) else HALF
+    outcome = np.where(changed, score >= least, doubted > 0).astype(np.int64)
+    wrong = np.array([one.wrong for one in drawn], np.float64)
     inclusion = np.array([one.inclusion for one in drawn], np.float64)
-    return detector.Answers(at[there], doubted[there], wrong[there], inclusion[there])
-
-
-def _contradicts(one: Drawn, label: str | None) -> bool:
-    """Whether people say otherwise than the label that holds today, which may have been corrected since the draw."""
-    agreed = one.adjudicated.label if isinstance(one.adjudicated, Adjudicated) else None
-    return agreed != label
+    return detector.Answers(at[there], outcome[there], wrong[there], inclusion[there])
 
 
 def _modeled(known: Known) -> Figured:
@@ -148,7 +159,9 @@ def _modeled(known: Known) -> Figured:
         found.append(known.share(measures.verified()))
     others = bool(set(known.model.classes) - set(known.classes))
     found += [known.share(one) for one in measures.errors(known.classes, others)]
-    return Figured(found, {})
+    measure = measures.confidence()
+    comparison = miscalibration(known.tables[measures.CONFIDENCE], known.settings.bias, known.rng(measure))
+    return Figured([*found, known.without_estimated(measure, comparison)], {})
 
 
 def _associated(known: Known) -> Figured:
@@ -158,7 +171,7 @@ def _associated(known: Known) -> Figured:
     found = associate(known.tables[measures.LABELS], known.settings.bias, rng)
     # Of two classes, one being frequent in a group is the other being rare there.
     told = known.classes[:1] if len(known.classes) == 2 else known.classes
-    return Figured([(measures.association(name), found[name]) for name in told if name in found], {})
+    return Figured([known.without_estimated(measures.association(name), found[name]) for name in told if name in found], {})
 
 
 def _answered(known: Known) -> Figured:
@@ -167,7 +180,8 @@ def _answered(known: Known) -> Figured:
     if told.disputed is None:
         return Figured([], {"SL405": ONE_EACH if told.answers else NOBODY})
     found = [known.share(measures.disputed(), told.disputed)]
-    found += [(measures.differs(name), differing(counts, bias)) for name, counts in told.by_person.items()]
+    for name, counts in told.by_person.items():
+        found.append(known.without_estimated(measures.differs(name), differing(counts, bias)))
     return Figured(found, {})
 
 

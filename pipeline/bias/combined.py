@@ -35,6 +35,12 @@ class Combined(NamedTuple):
         """(R,) the shares."""
         return np.asarray((self.part * self.k / self.n).sum(axis=1), np.float64)
 
+    @property
+    def variance(self) -> Floats:
+        """(R,) about their variances, never 0: each part's with one picture more of either kind."""
+        share = (self.k + 1) / (self.n + 2)
+        return np.asarray((np.square(self.part) * share * (1 - share) / self.n).sum(axis=1) + self.spread, np.float64)
+
     def ends(self, z: float | Floats) -> tuple[Floats, Floats]:
         """(R,) lower and upper ends at `z` deviations, one or (R,)."""
         at = np.broadcast_to(np.asarray(z, np.float64), (len(self.k),))[:, None]

@@ -10,17 +10,22 @@ trusted further, as that a detector errs alike on all groups is what is asked.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import ndtri
 
 from secondlook.pipeline.bias.combined import Combined, differences, p_values
 from secondlook.pipeline.bias.counts import Counts
-from secondlook.pipeline.core.comparison import Compared
+from secondlook.pipeline.bias.family import Comparison
+from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.errors import UserError
 
+METHOD = (
+    "label errors: difference estimator on {n} audit answers, in strata of doubted and not doubted; intervals: Wilson's of each stratum, "
+    "put together after Zou and Donner; p: where the interval of the difference reaches 0, Holm within the measure"
+)
 TRUST = 1.0  # answers of its own that those of all groups count for, in each outcome of each group
 
 Floats = npt.NDArray[np.float64]
@@ -41,26 +46,39 @@ class Answers(NamedTuple):
     inclusion: Floats
 
 
-def corrected(groups: Sequence[Compared], counts: Counts, answers: Answers, confidence: float) -> tuple[Compared, ...]:
-    """The same groups, in their order, whose `corrected`, `against`, `effect` and `p` are of wrong labels, not of doubted ones.
+def corrected(comparison: Comparison, counts: Counts, answers: Answers, settings: BiasSettings) -> Comparison:
+    """The comparison of doubted labels by groups, told of wrong ones: `corrected`, `against`, `effect` and `p` are of these.
 
     `counts`: labeled pictures by what the detector said of them. `answers` of each group says how many answers are of its
     own pictures. Raises UserError for no answers at all, or for inclusion probabilities that are none.
     """
-    if not groups:
-        return ()
-    inside = counts.membership([one.group for one in groups])
+    if not comparison.groups:
+        return comparison
+    inside = counts.membership([one.group for one in comparison.groups])
     n = np.asarray(inside @ counts.n, np.int64)
     mine = np.asarray(inside.toarray()[:, answers.cell], bool)
-    own = wrong(n, mine, answers)
-    rest = wrong(counts.n.sum(axis=0) - n, ~mine, answers)
-    figures = own.estimates(confidence), rest.estimates(confidence), differences(own, rest, confidence)
-    found = []
-    for one, heard, p, (value, against, effect) in zip(
-        groups, mine.sum(axis=1).tolist(), p_values(own, rest).tolist(), zip(*figures, strict=True), strict=True
-    ):
-        found.append(dataclasses.replace(one, corrected=value, against=against, effect=effect, p=p, answers=heard))
-    return tuple(found)
+    everything = counts.n.sum(axis=0)
+    own, rest = wrong(n, mine, answers), wrong(everything - n, ~mine, answers)
+    level = settings.confidence
+    figures = zip(own.estimates(level), rest.estimates(level), differences(own, rest, level), strict=True)
+    heard, p = mine.sum(axis=1).tolist(), p_values(own, rest).tolist()
+    groups = tuple(
+        dataclasses.replace(one, corrected=value, against=against, effect=effect, p=chance, answers=many)
+        for one, many, chance, (value, against, effect) in zip(comparison.groups, heard, p, figures, strict=True)
+    )
+    alone = wrong(everything[None], np.ones((1, len(answers.cell)), bool), answers)
+    return dataclasses.replace(
+        comparison,
+        groups=groups,
+        overall=alone.estimates(level)[0],
+        gap=None,
+        between=None,
+        worst=max(groups, key=lambda one: one.effect.interval.low).group,
+        method=METHOD.format(n=f"{len(answers.cell):,}"),
+        within=None,
+        level=None,
+        gaps=lambda alpha: _smallest_gaps(own, rest, alpha, settings),
+    )
 
 
 def wrong(n: Ints, mine: Flags, answers: Answers) -> Combined:
@@ -85,6 +103,13 @@ def _of_all(weight: Floats, wrong_: Floats) -> Floats:
     total, hits, heard = weight.sum(axis=0), weight.T @ wrong_, (weight > 0).sum(axis=0)
     share = np.divide(hits, total, out=np.zeros_like(total), where=total > 0)
     return np.asarray((heard * share + hits.sum() / total.sum()) / (heard + 1), np.float64)
+
+
+def _smallest_gaps(own: Combined, rest: Combined, alpha: float, settings: BiasSettings) -> Floats:
+    """(G,) differences that are found so often at this p with so many answers, as far as the normal distribution says."""
+    spread = np.sqrt(own.variance + rest.variance)
+    found = (ndtri(1 - alpha / 2) + ndtri(settings.power)) * spread
+    return np.asarray(np.maximum(found, settings.least_gap + ndtri(settings.power) * spread), np.float64)
 
 
 def _check(answers: Answers) -> None:

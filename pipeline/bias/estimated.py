@@ -19,6 +19,7 @@ from scipy.special import ndtr
 from secondlook.pipeline.bias import resampling
 from secondlook.pipeline.bias.counts import Counts
 from secondlook.pipeline.bias.family import Comparison
+from secondlook.pipeline.bias.grouping import Grouping
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Compared, Estimate
 from secondlook.pipeline.core.groups import NOT_SAID, Group
@@ -85,17 +86,38 @@ def corrected(
     rows: list[int] = []
     groups: list[Compared] = []
     for row, one in enumerate(comparison.groups):
-        names = [name for name in one.group.attributes if name in estimated]
-        if not names:
-            told: Compared | None = one
-        elif one.group.depth > 1 or one.group.values[0][1] == NOT_SAID:
-            told = one if one.group.depth == 1 else None
-        else:
-            told = _told(one, names[0], counts, solved, settings)
+        told: Compared | None = one
+        if _mistaken(one.group, counts.grouping):
+            told = _told(one, counts, solved, settings) if one.group.depth == 1 else None
         if told is not None:
             rows.append(row)
             groups.append(told)
     return _kept(comparison, rows, groups), tuple(refused)
+
+
+def left_out(comparison: Comparison, grouping: Grouping) -> Comparison:
+    """The comparison without groups by attributes that a model estimated: for measures that no correction is made for."""
+    rows = [row for row, one in enumerate(comparison.groups) if not _mistaken(one.group, grouping)]
+    if len(rows) == len(comparison.groups):
+        return comparison
+    groups, gaps = tuple(comparison.groups[row] for row in rows), comparison.gaps
+    between = comparison.between if not any(_mistaken(one, grouping) for one in comparison.between or ()) else None
+    return dataclasses.replace(
+        comparison,
+        groups=groups,
+        untested=comparison.untested + len(comparison.groups) - len(rows),
+        gap=comparison.gap if between else None,
+        between=between,
+        worst=comparison.worst if any(one.group == comparison.worst for one in groups) else None,
+        tests=None if comparison.tests is None else tuple(comparison.tests[row] for row in rows),
+        within=None if comparison.within is None else tuple(comparison.within[row] for row in rows),
+        gaps=None if gaps is None else lambda alpha: np.asarray(gaps(alpha))[rows],
+    )
+
+
+def _mistaken(group: Group, grouping: Grouping) -> bool:
+    """Whether a model said who is in it; that it said nothing is known."""
+    return any(name in grouping.estimated and value != NOT_SAID for name, value in group.values)
 
 
 def _solve(
@@ -172,11 +194,12 @@ def _unusable(name: str, validation: Mapping[str, Mapping[str, int]], values: li
 def _told(
     one: Compared, name: str, counts: Counts, solved: Mapping[str, Corrected], settings: BiasSettings
 ) -> Compared | None:
+    ((name, mine),) = one.group.values
     found = solved.get(name)
     if found is None:
         return None
     values = counts.grouping.values[counts.grouping.attributes.index(name)]
-    at = [value for value in values if value != NOT_SAID].index(one.group.values[0][1])
+    at = [value for value in values if value != NOT_SAID].index(mine)
     if np.isnan(found.effect[at]):
         return None
     share = _estimate(float(found.share[at]), found.share_draws[:, at], settings.confidence, (0.0, 1.0))

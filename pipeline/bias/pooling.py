@@ -42,12 +42,12 @@ def pooled(groups: Sequence[Compared], confidence: float) -> tuple[Compared, ...
     """The same groups, in their order, with `pooled` beside the raw figure.
 
     Groups of the same attributes are pooled together; where there are fewer than FEWEST of them, there is nothing to learn from.
-    `k` and `n` must be a share's: no differences, no npmi. Shares of the pictures themselves (SL401, which have `missing`) are left
-    as they are: they add up to 1, and none is a small group's.
+    `k` and `n` must be a share's: no differences, no npmi. Left as they are: shares of the pictures themselves (SL401, which have
+    `missing`), as they add up to 1 and none is a small group's; and corrected figures, which are not `k` of `n`.
     """
     kinds: dict[tuple[str, ...], list[int]] = defaultdict(list)
     for row, one in enumerate(groups):
-        if one.missing is None:
+        if one.missing is None and one.corrected is None:
             kinds[one.group.attributes].append(row)
     found = list(groups)
     for rows in kinds.values():
