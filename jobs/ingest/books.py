@@ -92,7 +92,7 @@ def compare(
     same_reject = _same(rows, reject, as_reject)
     reason = reject["reason"].combine_chunks().take(as_reject)
     told = _remembering(rows, sample, as_sample)
-    permitted = permissions.permission(_as_read(lake, base, told["attributes"]), required)
+    permitted = _permitted(lake, base, told["attributes"], required)
     may = permitted.granted
     mended = pc.and_(pc.is_in(reason, value_set=pa.array(permissions.REASONS, TEXT)), may)
     tried_again = pc.or_(pc.or_(pc.equal(reason, UNREADABLE).fill_null(False), mended), pa.scalar(retry_rejects))
@@ -117,9 +117,12 @@ def compare(
     )
 
 
-def _as_read(lake: Lake, base: Version | None, attributes: pa.ChunkedArray) -> pa.MapArray:
-    """Attributes (N maps) as they read after the repairs that people confirmed."""
-    return pa.concat_arrays(attributes_of(lake, base).applied(attributes).chunks or [pa.array([], ATTRIBUTES)])
+def _permitted(
+    lake: Lake, base: Version | None, attributes: pa.ChunkedArray, required: Sequence[Requirement]
+) -> Permission:
+    """Which pictures may be taken, by their attributes (N maps) as they read after the repairs that people confirmed."""
+    as_read = attributes_of(lake, base).applied(attributes) if required else attributes
+    return permissions.permission(pa.concat_arrays(as_read.chunks or [pa.array([], ATTRIBUTES)]), required)
 
 
 def _refused(source: str, dataset: str, rows: pa.Table, permitted: Permission, here: pa.Array) -> Refused:

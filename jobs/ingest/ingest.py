@@ -187,6 +187,8 @@ def ingest(
     file adds events to the history of labels; a label that people decided in a review stays, unless the source's own
     label changed.
 
+    [ingest] require in the settings keeps out pictures whose table does not say that they may be used: consent, licence.
+
     Files that can't be read are listed with a reason and never stop the rest. Found is every file but documents,
     tables and archives: found = samples + rejects + known + forgotten (what `forget` buried is not taken again).
 
