@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from secondlook.pipeline.core.groups import NOT_SAID
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -22,21 +24,26 @@ class Cells:
 
 
 def cells(counts: Mapping[str, int], least: int) -> Cells:
-    """Groups with fewer than `least` pictures kept back, and with them the smallest others until nobody can subtract.
+    """Groups with fewer than `least` pictures kept back, and with them the largest other until nobody can subtract.
 
     Where the whole is known, a single group that is kept back is what the others leave. So at least two are, and together
     at least `least` pictures (complementary suppression: Cox 1980; Hundepool et al. 2012, Statistical Disclosure Control,
-    section 4). Groups without a picture are no groups. The order of `counts` is kept.
+    section 4). There the smallest other goes along, as it loses the fewest pictures. Here it is the largest: small groups
+    are whom an audit is about, and the largest is what the others are seen against anyway. Who is NOT_SAID is no group that
+    somebody can be pointed at: few of them alone are not kept back. Groups without a picture are no groups. The order of
+    `counts` is kept; nothing but the counts decides, so that all that is shared of the same pictures keeps the same groups back.
 
     >>> cells({"a": 90, "b": 30, "c": 3}, 10)
-    Cells(shown={'a': 90}, hidden=2, pictures=33)
+    Cells(shown={'b': 30}, hidden=2, pictures=93)
     >>> cells({"a": 90, "b": 30}, 10).hidden
     0
     """
     there = {name: n for name, n in counts.items() if n}
-    by_size = sorted(there, key=lambda name: (there[name], name))
-    hidden = [name for name in by_size if there[name] < least]
-    for name in by_size[len(hidden) :]:
+    hidden = [name for name in there if there[name] < least]
+    if hidden == [NOT_SAID]:
+        hidden = []
+    others = sorted(there.keys() - set(hidden), key=lambda name: (name == NOT_SAID, -there[name], name))
+    for name in others:
         if not hidden or (len(hidden) > 1 and sum(there[one] for one in hidden) >= least):
             break
         hidden.append(name)

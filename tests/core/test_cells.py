@@ -5,15 +5,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secondlook.pipeline.core.cells import Cells, cells
+from secondlook.pipeline.core.groups import NOT_SAID
 
 
 @pytest.mark.parametrize(
     ("counts", "least", "expected"),
     [
         ({"a": 90, "b": 30}, 10, Cells({"a": 90, "b": 30})),
-        ({"a": 90, "b": 30, "c": 3}, 10, Cells({"a": 90}, 2, 33)),  # c alone is what the others leave
-        ({"a": 90, "b": 30, "c": 3, "d": 3}, 10, Cells({"a": 90}, 3, 36)),  # c and d together are too few as well
+        ({"a": 90, "b": 30, "c": 3}, 10, Cells({"b": 30}, 2, 93)),  # c alone is what the others leave
+        ({"a": 90, "b": 30, "c": 3, "d": 3}, 10, Cells({"b": 30}, 3, 96)),  # c and d together are too few as well
         ({"a": 90, "b": 30, "c": 7, "d": 3}, 10, Cells({"a": 90, "b": 30}, 2, 10)),
+        (
+            {"a": 90, "b": 30, NOT_SAID: 3},
+            10,
+            Cells({"a": 90, "b": 30, NOT_SAID: 3}),
+        ),  # nobody said it: nobody to point at
+        ({"a": 90, "b": 30, "c": 3, NOT_SAID: 200}, 10, Cells({"b": 30, NOT_SAID: 200}, 2, 93)),
+        ({"a": 90, "b": 30, "c": 3, NOT_SAID: 4}, 10, Cells({"b": 30}, 3, 97)),
+        ({"c": 3, NOT_SAID: 200}, 10, Cells({}, 2, 203)),
         ({"a": 3}, 10, Cells({}, 1, 3)),
         ({"a": 100, "b": 0}, 10, Cells({"a": 100})),  # nobody is no group
         ({}, 10, Cells({})),

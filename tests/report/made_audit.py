@@ -27,7 +27,9 @@ from secondlook.pipeline.report.bias import facts as f
 
 Columns = Mapping[str, npt.NDArray[np.str_]]
 RULES = {
-    code: Rule(code, f"rule {code}", f"What `{code}` says.", "Because.", "So.", "Do `this`.", "ours", limits="Wrong where …")
+    code: Rule(
+        code, f"rule {code}", f"What `{code}` says.", "Because.", "So.", "Do `this`.", "ours", limits="Wrong where …"
+    )
     for code in (f"SL40{n}" for n in range(1, 8))
 }
 SITES = {"harbour": 0.34, "market": 0.3, "hill": 0.2, "station": 0.13, "island": 0.03}
@@ -101,7 +103,9 @@ def measure(
     )  # fmt: skip
 
 
-def shares(groups: Mapping[Group, npt.NDArray[np.bool_]], expected: Mapping[Group, float], min_cell: int = 10) -> Measure:
+def shares(
+    groups: Mapping[Group, npt.NDArray[np.bool_]], expected: Mapping[Group, float], min_cell: int = 10
+) -> Measure:
     """SL401: shares of all pictures against a reference."""
     n = len(next(iter(groups.values())))
     its = []
@@ -113,11 +117,27 @@ def shares(groups: Mapping[Group, npt.NDArray[np.bool_]], expected: Mapping[Grou
         held, reach = Estimate(told, Interval(told, told)), wilson(k, n)
         effect = Estimate(share - told, Interval(reach.low - told, reach.high - told))
         p = float(stats.binomtest(k, n, told).pvalue)
-        its.append(Compared(group, n, float(k), Estimate(share, reach), held, effect, p, smallest_gap=0.02, missing=(told * n - k) / (1 - told)))
-    return Measure("SL401", "share", "Share of the pictures", "is there", "all pictures", "lower", "share", n, float(n), None, its)
+        its.append(
+            Compared(
+                group,
+                n,
+                float(k),
+                Estimate(share, reach),
+                held,
+                effect,
+                p,
+                smallest_gap=0.02,
+                missing=(told * n - k) / (1 - told),
+            )
+        )
+    return Measure(
+        "SL401", "share", "Share of the pictures", "is there", "all pictures", "lower", "share", n, float(n), None, its
+    )
 
 
-def audit(made: Columns, measures: Sequence[Measure], *, depth: int = 2, min_cell: int = 10, **changes: Any) -> GroupAudit:
+def audit(
+    made: Columns, measures: Sequence[Measure], *, depth: int = 2, min_cell: int = 10, **changes: Any
+) -> GroupAudit:
     """The measures as an audit, p adjusted by Holm over all, with gap and worst group."""
     flat = sorted(((one.p, at, place) for at, its in enumerate(measures) for place, one in enumerate(its.groups)))
     adjusted: dict[tuple[int, int], float] = {}

@@ -11,7 +11,8 @@ them. Groups go until
 1. what is left of any sum, after what is shown of it, is nobody or at least `min_cell` pictures, and
 2. no unknown that has from 1 to `min_cell` - 1 pictures has only one solution.
 
-For that the small counts themselves need not be known: the reader does not know them either.
+For that the small counts themselves need not be known: the reader does not know them either. Of one attribute, the largest
+other value goes along (core/cells.py); of crossed ones the smallest, whose figures say least.
 """
 
 import math
@@ -25,7 +26,8 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
-from secondlook.pipeline.core.groups import Group
+from secondlook.pipeline.core.cells import cells
+from secondlook.pipeline.core.groups import NOT_SAID, Group
 
 Cell = tuple[tuple[str, str], ...]  # values of attributes, in the order of their names
 REST = "\0rest"  # all values of an attribute that are not shown, as one
@@ -57,7 +59,8 @@ class _Table:
     def __init__(self, counts: Mapping[Cell, int], total: int, min_cell: int) -> None:
         self.total, self.min_cell = total, min_cell
         self.known = dict(counts)
-        self._hide([one for one, n in counts.items() if 0 < n < min_cell])
+        self._hide([one for one, n in counts.items() if len(one) > 1 and 0 < n < min_cell])
+        self._hide_alone()
         self._hide_what_is_too_large()
 
     def settle(self) -> None:
@@ -65,12 +68,23 @@ class _Table:
         while (found := self._small_rests() or self._determined()) and self.known:
             self._hide(found)
 
-    def _hide(self, cells: Collection[Cell]) -> None:
+    def _hide(self, going: Collection[Cell]) -> None:
         """These go, and with them what crosses them: who is not shown alone is not shown crossed."""
-        gone = [set(one) for one in cells]
+        gone = [set(one) for one in going]
         for one in list(self.known):
             if any(values <= set(one) for values in gone):
                 del self.known[one]
+
+    def _hide_alone(self) -> None:
+        """Of the values of one attribute, those that whatever else is shared keeps back as well."""
+        its: dict[str, dict[str, int]] = defaultdict(dict)
+        for one, n in self.known.items():
+            if len(one) == 1:
+                its[one[0][0]][one[0][1]] = n
+        for name, counts in its.items():
+            rest = self.total - sum(counts.values())
+            kept = cells(counts | {REST: rest}, self.min_cell).shown
+            self._hide([((name, value),) for value, n in counts.items() if n and value not in kept])
 
     def _hide_what_is_too_large(self) -> None:
         """Tables of so many cells that nobody could solve them in reasonable time are not shown."""
@@ -87,8 +101,9 @@ class _Table:
                 parts[one[:at] + one[at + 1 :], one[at][0]].append(one)
         return parts
 
-    def _first_to_go(self, cells: Collection[Cell]) -> Cell:
-        return min(cells, key=lambda one: (not self.known[one], self.known[one], one))
+    def _first_to_go(self, among: Collection[Cell]) -> Cell:
+        """The smallest, first of all where somebody did not say something."""
+        return min(among, key=lambda one: (not self.known[one], not _unsaid(one), self.known[one], one))
 
     def _small_rests(self) -> list[Cell]:
         """For each sum whose rest is too small, the smallest of its parts."""
@@ -118,11 +133,12 @@ class _Table:
         return sorted(found)
 
     def _beside(self, unknown: Cell) -> Cell:
-        """The shown cell to go for an unknown: of its own sums if there is one, else of its table, else a part of it."""
+        """The shown cell to go for an unknown: a corner that makes a rectangle of unknowns with it, else one of its own sums, else any."""
         values, attributes = set(unknown), _attributes(unknown)
         table = [one for one in self.known if _attributes(one) == attributes]
+        corner = [one for one in table if not any(mixed in self.known for mixed in _between(unknown, one))]
         near = [one for one in table if len(set(one) & values) == len(unknown) - 1]
-        choice = near or table or [one for one in self.known if set(one) < values] or list(self.known)
+        choice = corner or near or table or [one for one in self.known if set(one) < values] or list(self.known)
         return self._first_to_go(choice)
 
     def _values(self) -> dict[str, list[str]]:
@@ -158,6 +174,16 @@ class _System(NamedTuple):
     unknowns: list[Cell]
     matrix: csr_array
     sums: npt.NDArray[np.float64]
+
+
+def _between(one: Cell, other: Cell) -> list[Cell]:
+    """The other corners of the rectangle that two cells of one table span."""
+    corners = product(*({mine, its} for mine, its in zip(one, other, strict=True)))
+    return [corner for corner in corners if corner not in (one, other)]
+
+
+def _unsaid(one: Cell) -> bool:
+    return any(value == NOT_SAID for _, value in one)
 
 
 def _attributes(one: Cell) -> tuple[str, ...]:

@@ -75,8 +75,8 @@ def _step(span: float) -> float:
     return next(power * step for step in STEPS if power * step >= rough * (1 - 1e-9))
 
 
-def lane(one: Compared, on: Scale, worse: Worse, *, found: bool) -> Markup:
-    """A group's lane."""
+def lane(one: Compared, on: Scale, worse: Worse, kind: str) -> Markup:
+    """A group's lane; kind: found, explained (beyond chance, as its attributes are one by one) or quiet."""
     figure, against = one.figure, on.place(one.against.value) if not math.isnan(one.against.value) else None
     body = Markup("")
     if against is not None:
@@ -85,15 +85,15 @@ def lane(one: Compared, on: Scale, worse: Worse, *, found: bool) -> Markup:
         elif worse == "lower":
             body += rect(0, 0, against, 100, "harm")
         body += Markup('<line class="rest" x1="{0:.2f}%" x2="{0:.2f}%" y1="0" y2="100%"/>').format(against)
-    body += _whisker(figure, on, "found" if found else "quiet")
+    body += _whisker(figure, on, kind)
     if one.pooled is not None and not math.isnan(one.pooled.value):
         body += Markup('<circle class="pooled" cx="{:.2f}%" cy="50%" r="4"/>').format(on.place(one.pooled.value))
     if math.isnan(figure.value):
         return svg(LANE_PX, body, "lane")
     at = on.place(figure.value)
-    if found:
-        body += Markup('<svg x="{:.2f}%" y="50%" overflow="visible"><path class="found" d="{}"/></svg>').format(
-            at, DIAMOND
+    if kind != "quiet":
+        body += Markup('<svg x="{:.2f}%" y="50%" overflow="visible"><path class="{}" d="{}"/></svg>').format(
+            at, kind, DIAMOND
         )
     else:
         body += Markup('<circle class="quiet" cx="{:.2f}%" cy="50%" r="4.2"/>').format(at)

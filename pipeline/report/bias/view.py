@@ -27,12 +27,20 @@ MOST_AT_A_GLANCE = 14
 
 @dataclass(frozen=True)
 class Line:
-    """A group in a measure, as its lane and its line of the table show it."""
+    """A group in a measure, as its lane and its line of the table show it.
+
+    kind: found, explained (a crossed group, beyond chance but no more than its attributes are one by one) or quiet.
+    """
 
     one: Compared
     name: str
-    found: bool
+    kind: str
     drawn: Markup | None = None
+
+    @property
+    def found(self) -> bool:
+        """Whether it is a finding."""
+        return self.kind == "found"
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,11 @@ class Shown:
     alternative: str
     remedies: Sequence[tuple[str, Sequence[str]]]
     pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
+
+    @property
+    def explained(self) -> bool:
+        """Whether some groups are beyond chance, but no more than their attributes are one by one."""
+        return any(line.kind == "explained" for line in self.lines)
 
     @property
     def pooled(self) -> bool:
@@ -160,7 +173,15 @@ def _part(section: Section, shown: Shareable, facts: BiasFacts) -> Part:
 
 def _shown(measure: Measure, shown: Shareable, facts: BiasFacts) -> Shown:
     audit, found = shown.audit, shown.found(measure)
-    lines = [Line(one, group_name(one.group, audit.estimated), one in found) for one in measure.groups]
+    sure = audit.found(measure)
+    lines = [
+        Line(
+            one,
+            group_name(one.group, audit.estimated),
+            "found" if one in found else "explained" if one in sure else "quiet",
+        )
+        for one in measure.groups
+    ]
     lines = sorted(lines, key=lambda line: (line.one.group.depth, _order(measure, line)))
     chosen = _blocks(measure, lines)
     on = plot.scale([line.one for block in chosen for line in block.lines], measure.unit)
@@ -217,7 +238,7 @@ def _blocks(measure: Measure, lines: Sequence[Line]) -> list[Block]:
         order = _number if _runs(its) else (lambda line: _order(measure, line))
         blocks.append(Block(name, sorted(chosen, key=order), len(its) - len(chosen)))
     crossed = [line for line in lines if line.one.group.depth > 1]
-    chosen = sorted(crossed, key=lambda line: (not line.found, _pooled(measure, line)))
+    chosen = sorted(crossed, key=lambda line: (not line.found, line.kind == "quiet", _pooled(measure, line)))
     most = max(MOST_CROSSED, min(sum(line.found for line in crossed), MOST_LANES))
     if crossed:
         blocks.append(Block("", chosen[:most], max(len(crossed) - most, 0)))
@@ -233,7 +254,7 @@ def _pooled(measure: Measure, line: Line) -> float:
 
 
 def _drawn(line: Line, on: plot.Scale, measure: Measure) -> Line:
-    return Line(line.one, line.name, line.found, plot.lane(line.one, on, measure.worse, found=line.found))
+    return Line(line.one, line.name, line.kind, plot.lane(line.one, on, measure.worse, line.kind))
 
 
 def _alternative(measure: Measure, lines: Sequence[Line], found: int) -> str:
