@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from secondlook.jobs.lake.store import Attempt, Version
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import features
+from secondlook.jobs.train.reweighed import importance
 from secondlook.jobs.train.training_set import TrainingSet
 from secondlook.pipeline.core.config import Settings, TrainSettings
 
@@ -23,8 +24,8 @@ Flags = npt.NDArray[np.bool_]
 @dataclass(frozen=True)
 class Fitted:
     """What a backbone gives: for N contents probabilities (N, K) before calibration and which label was learned from
-    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts; and
-    `evidence`, by kind, scores (N,) against the labels."""
+    (N,), out of sample where `folds` (N,) is not -1; which could be read (N,); the model; embeddings and facts; `evidence`,
+    by kind, scores (N,) against the labels; and where pictures were weighed what there is to say of it, `reweighed`."""
 
     probs: Reals
     folds: Ints
@@ -36,6 +37,7 @@ class Fitted:
     seconds: dict[str, float]
     embedded: dict[str, int]
     evidence: Mapping[str, Reals]
+    reweighed: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _folds(data: TrainingSet, readable: Flags, wanted: TrainSettings) -> Ints:
@@ -62,12 +64,13 @@ def fit_frozen(
     )
     start = time.monotonic()
     folds = _folds(data, readable, wanted)
+    counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     space = heads.fit_space(vectors[readable] if not readable.all() else vectors)
     seen = space.see(vectors)
     with console.progress("fitting heads", ensemble.work(folds, wanted.refits), "steps of pictures") as advance:
         result = ensemble.cross_fit(
             space, seen, data.labels, folds, len(data.classes),
-            refits=wanted.refits, seed=wanted.seed, where=where, advance=advance,
+            refits=wanted.refits, seed=wanted.seed, where=where, importance=counts.weights if counts else None, advance=advance,
         )  # fmt: skip
     unseen = np.flatnonzero(folds < 0)
     result.probs[unseen] = result.ensemble.probs(seen, unseen)
@@ -80,7 +83,7 @@ def fit_frozen(
     seconds = {"embedding": embedded.pop("seconds"), "fitting": time.monotonic() - start}
     return Fitted(
         result.probs, folds, result.learned, readable, result.ensemble, backbone.embedder, facts, seconds, embedded,
-        result.evidence,
+        result.evidence, counts.facts if counts else {},
     )  # fmt: skip
 
 
@@ -97,12 +100,13 @@ def fit_small(
     seconds = {"reading pictures": time.monotonic() - start}
     start = time.monotonic()
     folds = _folds(data, readable, wanted)
+    counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     total = small_net.work(folds, wanted.refits, wanted.epochs)
     with console.progress("fitting", total, "steps of pictures") as advance:
         result = small_net.cross_fit(
             pixels, data.labels, folds, len(data.classes),
             refits=wanted.refits, epochs=wanted.epochs, batch=wanted.batch, seed=wanted.seed, where=where,
-            advance=advance,
+            importance=counts.weights if counts else None, advance=advance,
         )  # fmt: skip
     unseen = np.flatnonzero(folds < 0)
     result.probs[unseen] = result.model.probs(pixels[unseen], where)
@@ -113,5 +117,6 @@ def fit_small(
     facts = {"backbone": generalist.SMALL, "folder": "", "image_px": side_px}
     embedded = {"computed": len(rows), "reused": 0}
     return Fitted(
-        result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded, result.evidence
-    )
+        result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded, result.evidence,
+        counts.facts if counts else {},
+    )  # fmt: skip

@@ -68,9 +68,23 @@ def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[
         if folder.is_dir():  # other weights may lie there one day
             facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
             chosen["files"] = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]
+    if not settings.train.reweigh:  # nor do they matter then: models of before they were there are known again
+        for name in ("reweigh", "reweigh_to", "reweigh_most"):
+            del chosen[name]
     near = [settings.lint.near_bits, settings.lint.near_confirm_bits, settings.lint.entropy]
     inputs = {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
+    if settings.train.reweigh:
+        inputs["reweighed"] = _groups_of(settings, version)
     return inputs | ({"heard": heard} if heard else {})
+
+
+def _groups_of(settings: Settings, version: "Version") -> dict[str, Any]:
+    """What the groups follow from, by which pictures are weighed."""
+    from secondlook.jobs.bias.groups import reference_text
+
+    bins = {one.name: one.bins for one in settings.attributes if one.bins}
+    shares = reference_text(settings) if settings.train.reweigh_to == "reference" else None
+    return {"bins": bins, "shares": shares, "repairs": version.tables.get("attribute_repairs")}
 
 
 def _train(
@@ -78,8 +92,9 @@ def _train(
 ) -> dict[str, Any]:
     from secondlook.jobs.lake.dataset import told_quarantined
     from secondlook.jobs.lake.store import digest
-    from secondlook.jobs.train import fitting, training_set
+    from secondlook.jobs.train import fitting, reweighed, training_set
 
+    reweighed.groups(lake, version, settings)  # what can't be had is refused before pictures are embedded for an hour
     start = time.monotonic()
     wanted = settings.train
     data = training_set.load(lake, version, settings.lint, wanted.folds)
@@ -110,6 +125,8 @@ def _train(
         "device": where.type,
         "threads": n_threads,
     }
+    if fitted.reweighed:
+        metrics["reweighed"] = dict(fitted.reweighed)
     attempt.append("models", _model_row(name, settings, data, path, metrics, fitted.embedder))
     summary = {
         "model": name,
@@ -331,6 +348,13 @@ def _print(summary: dict[str, Any]) -> None:
         where = split or "in no split"
         out.print(
             f"  {where}, verified labels: right on {100 * share['value']:.1f} % of {share['n']:,} ({low:.1f} to {high:.1f} %)",
+            markup=False,
+        )
+    if weighed := summary.get("reweighed"):
+        out.print(
+            f"reweighed by {', '.join(weighed['by'])} ({weighed['to']}): {weighed['n']:,} labels that count for "
+            f"{weighed['effective']:,.0f}; the largest weight is {weighed['largest']:.1f}"
+            + (f", {weighed['capped']:,} were cut down to it" if weighed["capped"] else ""),
             markup=False,
         )
     out.print(f"calibration error {summary['ece_before']:.3f}, after temperature scaling {summary['ece_after']:.3f}")

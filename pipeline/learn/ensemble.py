@@ -27,25 +27,32 @@ Views = dict[str, Reals]
 
 @dataclass(frozen=True)
 class Round:
-    """One fit: `nets` of each fold, and for neighbours the `references` (R, d) with their labels and folds (R,)."""
+    """One fit: `nets` of each fold, and for neighbours the `references` (R, d) with their labels, folds and importance (R,), None: all 1."""
 
     nets: tuple[Nets, ...]
     references: Tensor
     reference_labels: Ints
     reference_folds: Ints
+    reference_importance: Reals | None = None
+
+    @property
+    def _importance(self) -> Tensor | None:
+        return None if self.reference_importance is None else torch.from_numpy(self.reference_importance)
 
     def views(self, seen: Seen, rows: Ints, fold: int, n_classes: int) -> Views:
         """Probabilities (n, K) by each head of one fold, which knows nothing of the pictures of that fold."""
         others = torch.from_numpy(self.reference_folds != fold)
         references, labels = self.references[others], torch.from_numpy(self.reference_labels)[others]
-        neighbors = heads.neighbor_view(seen.directions[torch.from_numpy(rows)], references, labels, n_classes)
+        importance = None if self._importance is None else self._importance[others]
+        directions = seen.directions[torch.from_numpy(rows)]
+        neighbors = heads.neighbor_view(directions, references, labels, n_classes, importance)
         return heads.net_views(seen, rows, self.nets[fold], n_classes) | {"neighbors": neighbors}
 
     def probs(self, seen: Seen, rows: Ints, n_classes: int) -> Reals:
         """Probabilities (n, K) for pictures that no fold has seen: the average of all folds."""
         labels = torch.from_numpy(self.reference_labels)
         directions = seen.directions[torch.from_numpy(rows)]
-        neighbors = {"neighbors": heads.neighbor_view(directions, self.references, labels, n_classes)}
+        neighbors = {"neighbors": heads.neighbor_view(directions, self.references, labels, n_classes, self._importance)}
         total = np.zeros((len(rows), n_classes), np.float32)
         for nets in self.nets:
             total += heads.averaged(heads.net_views(seen, rows, nets, n_classes) | neighbors)
@@ -94,6 +101,7 @@ def rounds(
     refits: int,
     seed: int,
     where: torch.device,
+    importance: Reals | None = None,
     advance: Advance = lambda n: None,
 ) -> Iterator[CrossFit]:
     """Fit the heads K times, each time without one fold, and ask them about that fold; then again on trusted labels.
@@ -102,6 +110,7 @@ def rounds(
     found clearly less probable, out of sample, than another class. The probability of a picture is then still out of
     sample: its own label has no part in the heads that are asked about it. (It had one in deciding which
     labels of *other* pictures are trusted, which flatters it a little where pictures are few: docs/guide/training.md.)
+    `importance` (N,), mean 1: how much each label counts in every fit; None: all the same.
     """
     learned = folds >= 0
     total = np.zeros((len(labels), n_classes), np.float32)
@@ -109,7 +118,7 @@ def rounds(
     fitted: list[Round] = []
     odds: list[Views] = []
     for again in range(refits + 1):
-        one, area = _fit_round(seen, labels, folds, learned, n_classes, seed + again, where, advance)
+        one, area = _fit_round(seen, labels, folds, learned, n_classes, seed + again, where, importance, advance)
         fitted.append(one)
         views = _held_out(one, seen, folds, n_classes)
         odds.append({name: log_odds_against(given, view) for name, view in views.items()} | {"area": area})
@@ -158,10 +167,12 @@ def cross_fit(
     refits: int,
     seed: int,
     where: torch.device,
+    importance: Reals | None = None,
     advance: Advance = lambda n: None,
 ) -> CrossFit:
     """The last of the `rounds`."""
-    *_, last = rounds(space, seen, labels, folds, n_classes, refits=refits, seed=seed, where=where, advance=advance)
+    options = {"refits": refits, "seed": seed, "where": where, "importance": importance, "advance": advance}
+    *_, last = rounds(space, seen, labels, folds, n_classes, **options)  # type: ignore[arg-type]
     return last
 
 
@@ -179,6 +190,7 @@ def _fit_round(
     n_classes: int,
     seed: int,
     where: torch.device,
+    importance: Reals | None,
     advance: Advance,
 ) -> tuple[Round, Reals]:
     """The heads, and the area under the margin (N,) of labels that they learned from, nan for others."""
@@ -198,6 +210,7 @@ def _fit_round(
             n_classes,
             seed * 100 + fold,
             where,
+            importance,
             margins[fold] if name == WITNESS else None,
         )
         for fold, name in jobs
@@ -205,7 +218,8 @@ def _fit_round(
     weights = dict(zip(jobs, side_by_side(fits, where, advance), strict=True))
     nets = tuple({name: weights[fold, name] for name in heads.NETS} for fold in range(n_folds))
     area = sum(margins[1:], start=margins[0]).area()
-    return Round(nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows]), area
+    its = None if importance is None else importance[rows]
+    return Round(nets, seen.directions[torch.from_numpy(rows)], labels[rows], folds[rows], its), area
 
 
 def _held_out(fitted: Round, seen: Seen, folds: Ints, n_classes: int) -> Views:
@@ -225,10 +239,13 @@ def _fit(
     n_classes: int,
     seed: int,
     where: torch.device,
+    importance: Reals | None,
     watch: Margins | None,
     advance: Advance,
 ) -> Weights:
-    return heads.fit_net(name, seen, labels, rows, n_classes, seed=seed, where=where, watch=watch, advance=advance)
+    return heads.fit_net(
+        name, seen, labels, rows, n_classes, seed=seed, where=where, importance=importance, watch=watch, advance=advance
+    )
 
 
 def to_arrays(ensemble: Ensemble) -> Arrays:
@@ -241,6 +258,8 @@ def to_arrays(ensemble: Ensemble) -> Arrays:
     for number, one in enumerate(ensemble.rounds):
         arrays[f"{number}/directions"] = one.references.numpy().astype(np.float16)
         arrays[f"{number}/labels"], arrays[f"{number}/folds"] = one.reference_labels, one.reference_folds
+        if one.reference_importance is not None:
+            arrays[f"{number}/importance"] = one.reference_importance
         for fold, nets in enumerate(one.nets):
             for head, weights in nets.items():
                 arrays |= {f"{number}/{fold}/{head}/{name}": value for name, value in weights.items()}
@@ -260,6 +279,7 @@ def from_arrays(arrays: Arrays) -> Ensemble:
             torch.from_numpy(arrays[f"{number}/directions"].astype(np.float32)),
             arrays[f"{number}/labels"],
             arrays[f"{number}/folds"],
+            arrays.get(f"{number}/importance"),
         )
         for number in sorted({number for number, _ in nets})
     )

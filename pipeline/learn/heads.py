@@ -157,12 +157,13 @@ def fit_net(
     *,
     seed: int,
     where: torch.device,
+    importance: Reals | None = None,
     watch: loop.Watch | None = None,
     advance: Advance = lambda n: None,
 ) -> Weights:
     """Fit one of NETS to the pictures `rows`, whose labels (N,) are in 0..K-1.
 
-    The same seed gives the same bytes on a CPU. `watch`: see loop.fit. `advance` is called with each step's number of rows; see `work`.
+    The same seed gives the same bytes on a CPU. `importance` (N,), `watch`: see loop.fit. `advance` is called with each step's number of rows; see `work`.
     """
     recipe = NETS[name]
     net = seeded(partial(recipe.make, seen.scaled.shape[1], n_classes), seed, where)
@@ -177,6 +178,7 @@ def fit_net(
         decay=recipe.decay,
         smoothing=recipe.smoothing,
         seed=seed,
+        importance=None if importance is None else torch.from_numpy(importance),
         watch=watch,
         advance=advance,
     )
@@ -203,15 +205,18 @@ def net_views(seen: Seen, rows: Ints, nets: Nets, n_classes: int) -> dict[str, R
 
 
 @torch.inference_mode()
-def neighbor_view(directions: Tensor, references: Tensor, labels: Tensor, n_classes: int) -> Reals:
+def neighbor_view(
+    directions: Tensor, references: Tensor, labels: Tensor, n_classes: int, importance: Tensor | None = None
+) -> Reals:
     """(n, K): the votes of the nearest references by cosine, nearer ones more, and one vote spread over all classes.
 
-    `directions` (n, d), `references` (R, d): unit vectors. `labels`: (R,) in 0..K-1.
+    `directions` (n, d), `references` (R, d): unit vectors. `labels`: (R,) in 0..K-1. `importance` (R,), mean 1: what a vote counts.
     """
     view = np.empty((len(directions), n_classes), np.float32)
     for part in spans(len(directions), BLOCK):
         near, who = (directions[part] @ references.T).topk(min(NEIGHBORS, len(references)), dim=1)
         votes = torch.exp((near - near[:, :1]) / SHARPNESS)
+        votes = votes if importance is None else votes * importance[who]
         counts = torch.full((len(near), n_classes), 1.0 / n_classes)
         counts.scatter_add_(1, labels[who], votes)
         view[part] = (counts / counts.sum(dim=1, keepdim=True)).numpy()

@@ -25,6 +25,7 @@ def fit(
     decay: float,
     smoothing: float,
     seed: int,
+    importance: Tensor | None = None,
     augment: Augment | None = None,
     watch: Watch | None = None,
     advance: Advance = lambda n: None,
@@ -32,7 +33,7 @@ def fit(
     """Fit `net` (inputs (N, …) → logits (N, K)) to targets (N,), class numbers, of `rows` (n,), by cross-entropy.
 
     `smoothing` is label smoothing: with wrong labels about, a net must not be sure of what it is told (Lukasik et al.
-    2020, "Does label smoothing mitigate label noise?"). `augment` changes a batch of inputs before the net sees it.
+    2020, "Does label smoothing mitigate label noise?"). `importance` (N,), mean 1: how much each row's loss counts. `augment` changes a batch of inputs before the net sees it.
     `watch` is called with the rows (n,), logits (n, K) and targets (n,) of each step after the rate has risen: before, a
     net knows too little to say anything of a label. `advance` is called with the number of rows of each step.
     """
@@ -52,7 +53,7 @@ def fit(
             told = targets[chosen].to(where)
             with mixed(where):
                 logits = net(shown)
-                loss = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+                loss = _loss(logits, told, smoothing, None if importance is None else importance[chosen].to(where))
             optimizer.zero_grad(set_to_none=True)
             loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
@@ -61,6 +62,13 @@ def fit(
             schedule.step()
             advance(len(chosen))
     net.eval()
+
+
+def _loss(logits: Tensor, told: Tensor, smoothing: float, importance: Tensor | None) -> Tensor:
+    if importance is None:
+        return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+    each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
+    return (each * importance).mean()
 
 
 def _warm(steps: int) -> int:

@@ -93,12 +93,13 @@ def fit(
     seed: int,
     where: torch.device,
     start: Weights | None = None,
+    importance: Reals | None = None,
     watch: loop.Watch | None = None,
     advance: Advance = lambda n: None,
 ) -> Weights:
     """Weights fitted to the pictures `rows` of pixels (N, side, side, 3), with labels (N,) in 0..K-1.
 
-    With `start` the fit goes on from those weights, at half the rate. `watch`: see loop.fit. The same seed gives the same bytes on a CPU.
+    With `start` the fit goes on from those weights, at half the rate. `importance` (N,), `watch`: see loop.fit. The same seed gives the same bytes on a CPU.
     """
     net = seeded(partial(SmallNet, n_classes), seed, where)
     if start is not None:
@@ -115,6 +116,7 @@ def fit(
         decay=DECAY,
         smoothing=SMOOTHING,
         seed=seed,
+        importance=None if importance is None else torch.from_numpy(importance),
         augment=jitter,
         watch=watch,
         advance=advance,
@@ -180,11 +182,13 @@ def cross_fit(
     batch: int,
     seed: int,
     where: torch.device,
+    importance: Reals | None = None,
     advance: Advance = lambda n: None,
 ) -> CrossFit:
     """As `ensemble.cross_fit`, for nets from scratch: a refit goes on from the weights before, on trusted labels.
 
     Neighbours give no evidence: the embedding's net has learned from the labels that they would speak of.
+    `importance` (N,), mean 1: how much each label counts.
     """
     n_folds = int(folds.max()) + 1
     learned = folds >= 0
@@ -200,7 +204,7 @@ def cross_fit(
         watch = margins[number] if again == 0 and number < n_folds else None
         return lambda told: fit(
             pixels, labels, rows, n_classes,
-            **options, seed=number_seed, where=where, start=start, watch=watch, advance=told,
+            **options, seed=number_seed, where=where, start=start, importance=importance, watch=watch, advance=told,
         )  # fmt: skip
 
     for again in range(refits + 1):
