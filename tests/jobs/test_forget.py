@@ -43,8 +43,8 @@ Picture = Callable[..., bytes]
 class Scene:
     """A lake with all that a life in it leaves of a picture: see `fill`."""
 
-    def __init__(self, at: Path, picture: Picture) -> None:
-        self.lake = Lake(str(at), create=True)
+    def __init__(self, at: Path, picture: Picture, catalog: str = "") -> None:
+        self.lake = Lake(str(at), catalog, create=True)
         self.data = {key: picture(n) for n, key in enumerate([ANNA, SMALL, *OTHERS])}
         self.data[COPY] = self.data[ANNA]
         self.ids = {key: sample_id("default", key) for key in self.data}

@@ -22,6 +22,7 @@ from secondlook.jobs.explore import database, explore
 from secondlook.jobs.explore.dataset import KEY
 from secondlook.jobs.explore.views import PLOT
 from secondlook.jobs.export import export
+from secondlook.jobs.forget import forget
 from secondlook.jobs.history.history import run_blame
 from secondlook.jobs.history.revert import run_revert
 from secondlook.jobs.lake import dataset
@@ -269,6 +270,30 @@ def test_names_that_wait_for_a_sign_off_stay_masked(shown: Any, lake: Lake) -> N
     everything = json.dumps([sample.to_dict() for sample in held], default=str)
     assert "bitch" not in everything
     assert "cat" in held.values("label.label")
+
+
+def test_what_is_forgotten_leaves_its_datasets_files_and_plot(
+    shown: Any, lake: Lake, zoo: dict[str, str], tmp_path: Path
+) -> None:
+    held = shown()
+    content = by_key(held, "content_id")["03.png"]
+    file = Path(by_key(held, "filepath")["03.png"])
+    stranger = tmp_path / "cache" / "note.txt"
+    stranger.write_text("stays")
+    assert held.has_brain_run(PLOT)
+    assert content in file.name
+    agreed = forget.plan(lake, Settings(), ["03.png"])
+    told = forget.run(lake, Settings(), agreed, actor="me")
+    assert told["elsewhere"]["fiftyone"] == {"samples": 1, "files": 1}
+    assert not file.exists()
+    assert stranger.exists()
+    held.reload()
+    assert len(held) == 11
+    assert zoo["03.png"] not in held.values(KEY)
+    assert not held.has_brain_run(PLOT)
+    held = shown()
+    assert held.has_brain_run(PLOT)
+    assert len(held) == 11
 
 
 def test_what_is_tagged_comes_back_once_with_history(shown: Any, lake: Lake, zoo: dict[str, str], fo: Any) -> None:

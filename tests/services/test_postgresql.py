@@ -6,15 +6,17 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from secondlook.jobs.lake import gc
 from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.config import LakeSettings
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError
+from tests.jobs.test_forget import ANNA, Scene, seen
 from tests.jobs.test_store import labels, write
 
 
@@ -102,6 +104,21 @@ def test_processes_that_commit_at_once_lose_and_double_nothing(shared_lake: Lake
     assert labels(shared_lake) == expected
     assert shared_lake.read("labels", shared_lake.at()).num_rows == len(expected)
     assert [version.id for version in shared_lake.versions.all()] == list(range(1, len(expected) + 1))
+
+
+def test_forgotten_pictures_leave_a_catalog_that_is_elsewhere(
+    postgresql: str, tmp_path: Path, picture: Callable[..., bytes]
+) -> None:
+    scene = Scene(tmp_path / "lake", picture, postgresql).fill()
+    told = scene.forget(ANNA)
+    assert seen(Path(scene.lake.root), scene.texts()) == []
+    assert told["proof"]["findings"] == []
+    with scene.lake.catalog.engine.connect() as connection:
+        rows = connection.execute(sa.text("select * from secondlook_versions")).all()
+    assert len(rows) == len(scene.lake.versions.all())
+    assert not [name for name in (ANNA, scene.ids[ANNA], scene.content[ANNA]) if name in repr(rows)]
+    assert scene.lake.read("samples", scene.lake.at(1)).num_rows == 7
+    scene.lake.close()
 
 
 def test_a_server_that_is_away_is_said_to_be_away(tmp_path: Path) -> None:
