@@ -109,7 +109,11 @@ def reference_text(settings: Settings) -> str | None:
 
 def files(settings: Settings) -> dict[str, str]:
     """The text of every file that the settings of an audit name, by its path. Raises UserError where one can't be read."""
-    found = {} if reference_text(settings) in (None, reference.UNIFORM) else {settings.bias.reference: str(reference_text(settings))}
+    found = (
+        {}
+        if reference_text(settings) in (None, reference.UNIFORM)
+        else {settings.bias.reference: str(reference_text(settings))}
+    )
     named = ((one.name, one.estimated) for one in settings.attributes if one.estimated)
     return found | {path: _text(path, f"[[attributes]] estimated of {name}") for name, path in named}
 
@@ -144,28 +148,27 @@ def _known(name: str, told: Mapping[str, Mapping[str | None, int]], samples: int
 def counted(meant: Attributes, binned: Mapping[str, Bins], rows: pa.Table) -> pa.Table:
     """How many rows of Carrier.attributed have which value of which attribute, as COUNTS; see Known."""
     found = rows["attributes"].combine_chunks()
-    parts = [_row(ALL, "", rows.num_rows)]
+    told = [(ALL, "", rows.num_rows)]
     keys, values, _ = entries(found)
     for name in sorted({one.attribute for one in meant.repairs}):
         changed = pc.is_in(values, value_set=pa.array(meant.meaning(name), pa.string()))
-        parts.append(_row(REPAIRED + name, "", pc.sum(pc.and_(pc.equal(keys, name), changed)).as_py() or 0))
+        told.append((REPAIRED + name, "", pc.sum(pc.and_(pc.equal(keys, name), changed)).as_py() or 0))
     keys, values, _ = entries(meant.applied(found).combine_chunks())
     said = pa.table({"key": keys, "value": values}).filter(pc.not_equal(values, ""))
     summed = said.group_by(["key", "value"]).aggregate([([], "count_all")])
     numbers = pc.is_in(summed["key"], value_set=pa.array(binned, pa.string()))
-    plain = summed.filter(pc.invert(numbers))
-    what = pc.binary_join_element_wise(VALUE, plain["key"], "")
-    parts.append(
-        pa.table([what, pa.nulls(plain.num_rows, pa.string()), plain["value"], plain["count_all"]], schema=COUNTS)
-    )
     for key, value, n in zip(*(column.to_pylist() for column in summed.filter(numbers).columns), strict=True):
         name = binned[key].binned(value)
-        parts.append(_row(UNBINNED + key, "", n) if name == NOT_SAID else _row(VALUE + key, name, n))
-    return pa.concat_tables(parts)
+        told.append((UNBINNED + key, "", n) if name == NOT_SAID else (VALUE + key, name, n))
+    plain = summed.filter(pc.invert(numbers))
+    what, value, n = (pa.array(column) for column in zip(*told, strict=True))
+    return pa.concat_tables([_counts(what, value, n), _counts(
+        pc.binary_join_element_wise(VALUE, plain["key"], ""), plain["value"], plain["count_all"]
+    )])  # fmt: skip
 
 
-def _row(what: str, value: str, n: int) -> pa.Table:
-    return pa.Table.from_pylist([{"what": what, "label": None, "value": value, "n": n}], COUNTS)
+def _counts(what: pa.Array, value: pa.Array, n: pa.Array) -> pa.Table:
+    return pa.table([what, pa.nulls(len(what), pa.string()), value, n], schema=COUNTS)
 
 
 # What is asked for

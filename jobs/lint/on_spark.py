@@ -181,13 +181,13 @@ class SparkTables(Carrier):
             partial(_as_cells, meant, beside.cells), "sample_id string, cell long"
         )
         rows = self._samples.select("sample_id", "content_id", "split", "label").join(cells, "sample_id")
+        for name, ids in beside.marks.items():  # before the rows are sent to where their contents are
+            marked = self.spark.createDataFrame(pa.table({"sample_id": pc.unique(ids)})).withColumn(name, f.lit(True))
+            rows = rows.join(marked, "sample_id", "left").withColumn(name, f.coalesce(name, f.lit(False)))
         rows = rows.join(self._latest("fingerprints", ["content_id", *PICTURED]), "content_id", "left")
         for table in self._predicted(beside.model):
             rows = rows.join(table, "content_id", "left")
         rows = rows.join(f.broadcast(self.spark.createDataFrame(beside.clusters)), "content_id", "left")
-        for name, ids in beside.marks.items():
-            marked = self.spark.createDataFrame(pa.table({"sample_id": pc.unique(ids)})).withColumn(name, f.lit(True))
-            rows = rows.join(marked, "sample_id", "left").withColumn(name, f.coalesce(name, f.lit(False)))
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
             yield from summed_cells((count(pa.Table.from_batches([one])) for one in batches), most).to_batches()
