@@ -13,7 +13,7 @@ from secondlook.jobs.forget import erase, explored, studio, tombstones, work
 from secondlook.jobs.forget.certificate import OUT_OF_REACH, certificate
 from secondlook.jobs.forget.chosen import COPIES, chosen
 from secondlook.jobs.forget.plan import Plan, planned, work_of
-from secondlook.jobs.forget.proof import insist, prove
+from secondlook.jobs.forget.proof import insist, prove, recheck
 from secondlook.jobs.forget.work import Work
 from secondlook.jobs.history.class_changes import author_here
 from secondlook.jobs.lake.store import Lake, Version
@@ -135,6 +135,12 @@ def forget(
     ] = False,
     resuming: Annotated[bool, typer.Option("--resume", help="Go on with a call that was interrupted.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="What was forgotten: when, by whom, why, how many.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Read the whole lake for anything that has a tombstone; exit status 1 if there is."
+        ),
+    ] = False,
     undo: Annotated[
         str | None, typer.Option("--undo", metavar="MARK", help="Let what this mark keeps out be ingested again.")
     ] = None,
@@ -165,7 +171,12 @@ def forget(
     if listing or undo is not None:
         _stones(opened, undo, reason, author, as_json=json)
         return
-    told = resume(opened, settings_now, offline=offline)
+    if check:
+        _check(opened, as_json=json)
+        return
+    if certificate is not None and not certificate.absolute().parent.is_dir():
+        raise UserError(f"--certificate {certificate} can't be written: there is no folder {certificate.parent}")
+    told = None if dry_run else resume(opened, settings_now, offline=offline)
     if told is not None:
         say("an earlier call was interrupted: it is finished now", style="yellow")
     if resuming and (images or where):
@@ -276,6 +287,23 @@ def _print(told: Mapping[str, Any] | None) -> None:
     for source, n in told["sources"].items():
         say(f"not touched: up to {n:,} files in {printable(source)}; delete them there, too", style="yellow")
     say("out of reach: " + "; ".join(OUT_OF_REACH))
+
+
+def _check(lake: Lake, *, as_json: bool) -> None:
+    proof = recheck(lake)
+
+    def lines() -> None:
+        for one in proof.findings:
+            out().print(f"{one['file']}: {one['what']}", markup=False)
+        out().print(f"{len(proof.findings):,} findings in {proof.rows:,} rows of {proof.files:,} files", markup=False)
+        if proof.findings:
+            say(
+                "a job that ran beside `forget`, or a backup, left them; `secondlook gc --grace-hours 0` removes what no version names"
+            )
+
+    finish({"files": proof.files, "rows": proof.rows, "findings": proof.findings}, as_json=as_json, lines=lines)
+    if proof.findings:
+        raise typer.Exit(1)
 
 
 def _stones(lake: Lake, undo: str | None, reason: str, author: str | None, *, as_json: bool) -> None:

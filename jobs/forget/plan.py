@@ -15,6 +15,7 @@ from secondlook.jobs.forget.chosen import Chosen
 from secondlook.jobs.forget.erase import extinct
 from secondlook.jobs.forget.rows import Gone
 from secondlook.jobs.forget.work import Work
+from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 
 COUNTED = ("labels", "annotations", "predictions", "embeddings", "batches", "gold", "audit_samples", "findings")
@@ -90,8 +91,9 @@ def trained(lake: Lake, version: Version, chosen: Chosen) -> dict[str, list[int]
 
 def work_of(lake: Lake, version: Version, plan: Plan, *, models: bool, actor: str, reason: str, now: datetime) -> Work:
     """The work list of a plan."""
-    rows = lake.read("samples", version, ["sample_id", "attributes"])
-    told: list[dict[str, Any]] = rows.to_pylist()
+    # As they came, and as repairs have them by now.
+    told: list[dict[str, Any]] = lake.read("samples", version, ["sample_id", "attributes"]).to_pylist()
+    told += dataset.samples(lake, version, reveal=True).select(["sample_id", "attributes"]).to_pylist()
     attributes = ((row["sample_id"], dict(row["attributes"] or ())) for row in told)
     return Work(
         uuid.uuid4().hex,

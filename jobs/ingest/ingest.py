@@ -81,7 +81,11 @@ def run_listing(
     if done is not None:
         return dict(done.summary) | {"version": done.id}
     attempt = lake.attempt("ingest", inputs, base)
-    read = read_new(attempt, settings, spark, listing, books, kept_out)
+    try:
+        read = read_new(attempt, settings, spark, listing, books, kept_out)
+    except Exception:
+        attempt.refuse_forgotten()  # its files may have gone for that
+        raise
     refused = books.refused
     attempt.append("samples", pa.concat_tables([books.updated, refused.withdrawn]))
     attempt.append("rejects", refused.rejects)

@@ -308,7 +308,7 @@ class Attempt:
 
     def _on_branch(self, name: str, write: Any) -> None:
         branch = f"attempt-{self.id}"
-        self._refuse_forgotten(self.lake.head())
+        self.refuse_forgotten()
         for tried in range(COMMIT_TRIES):
             iceberg = self.lake.iceberg(name, fresh=True)
             try:
@@ -364,16 +364,17 @@ class Attempt:
             raise ConflictError("another job committed meanwhile; run this again") from None
         return version
 
-    def _refuse_forgotten(self, head: Version | None) -> None:
-        """What was made of pictures that `forget` has erased since must not be written."""
+    def refuse_forgotten(self, head: Version | None = None) -> None:
+        """Raise ConflictError where `forget` ran since: what was made of the pictures that it erased must not be written."""
         base = self.base.id if self.base else 0
+        head = head or self.lake.head()
         if head is not None and head.id > base:
             forgot = self.lake.newest(FORGET, head)
             if forgot is not None and forgot.id > base:
                 raise ConflictError(f"pictures were forgotten meanwhile (version {forgot.id}); run this again")
 
     def _on_top_of(self, head: Version | None, summary: Mapping[str, Any], run: Mapping[str, Any]) -> Version:
-        self._refuse_forgotten(head)
+        self.refuse_forgotten(head)
         before = dict(head.tables) if head else {}
         for table in self.tables:
             was = self.base.tables.get(table) if self.base else None

@@ -94,6 +94,8 @@ class Scene:
                          for n, one in enumerate((mine, other))],
             refused_answers=[{"origin": "o", "batch": "batch-1", "sample_id": None, "raw": raw, "reason": "no"}],
             gold=[{"sample_id": self.ids[ANNA], "label": "cat", "source": "supplied", "actor": "x", "time": NOW}],
+            attribute_repairs=[{"attribute": "person", "value": value, "into": into, "rule": "typed", "time": NOW}
+                               for value, into in (("forty-two", "42"), ("seven", "7"))],
             audit_samples=[mine | {"audit": "a", "given": "cat", "score": 0.5, "inclusion": 0.1, "design": "{}"}],
             rejects=[{"sample_id": sample_id("default", "people/anna/torn.png"), "dataset": "default", "source": "here",
                       "key": "people/anna/torn.png", "reason": "truncated", "detail": "people/anna/torn.png ends early"}],
@@ -245,10 +247,10 @@ def test_bounds_of_files_that_were_compacted_away_go_too(tmp_path: Path, picture
 def test_a_person_goes_by_attribute_with_what_only_they_had(scene: Scene) -> None:
     told = scene.forget(where={"person": "42"})
     assert told["pictures"] == 3
-    assert seen(Path(scene.lake.root), [b"portrait-0002", *scene.texts()]) == []
-    assert {row["key"] for row in shown(scene.lake, scene.lake.at().id)["findings"]} == {OTHERS[4]}, (
-        "person 42 was a group"
-    )
+    assert seen(Path(scene.lake.root), [b"portrait-0002", b"forty-two", *scene.texts()]) == []
+    left = shown(scene.lake, scene.lake.at().id)
+    assert {row["key"] for row in left["findings"]} == {OTHERS[4]}, "person 42 was a group"
+    assert [row["value"] for row in left["attribute_repairs"]] == ["seven"]
 
 
 def test_a_file_that_could_not_be_read_is_forgotten_by_its_key(scene: Scene) -> None:
@@ -451,6 +453,22 @@ def test_a_pattern_is_no_pattern_and_an_unknown_name_gets_near_ones(scene: Scene
         forget.plan(scene.lake, Settings(), [ANNA], copies="all")
     with pytest.raises(UserError, match="name the pictures"):
         forget.plan(scene.lake, Settings())
+
+
+def test_a_check_by_tombstones_alone_finds_what_came_back(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    """As a job would leave it that ran beside, or a backup."""
+    scene.forget(ANNA)
+    words = ["forget", "--lake", str(scene.lake.root), "--check", "--json"]
+    assert command(words) == 0
+    at = Path(scene.lake.root, scene.lake.namespace, "images", "data", "late.parquet")
+    image = {"bytes": scene.data[ANNA], "path": "x"}
+    for content in ("f" * 32, scene.content[ANNA]):
+        pq.write_table(rows("images", [{"content_id": content, "image": image}]), at)
+        capsys.readouterr()
+        assert command(words) == 1
+        assert json.loads(capsys.readouterr().out)["findings"][-1]["what"] == "a picture's bytes"
+    gc.run(scene.lake, LakeSettings(), grace_hours=0)
+    assert command(words) == 0
 
 
 def test_all_of_a_lake_needs_yes_and_says_the_number(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
