@@ -69,6 +69,7 @@ def _told(
         power=bias.power,
         correction=bias.correction,
         least_gap=bias.least_gap,
+        least_npmi=bias.least_npmi,
         min_cell=bias.min_cell,
         tests=tests,
         seed=bias.seed,

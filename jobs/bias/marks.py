@@ -69,9 +69,11 @@ def marks(lake: Lake, version: Version, carrier: Carrier, found: pa.Table) -> Ma
 
 
 def _chosen(lake: Lake, version: Version) -> pa.Table:
-    """Tasks that the queue chose by score."""
-    tasks = lake.latest("batches", version, ["sample_id", "strategy", "seq"])
-    return tasks.filter(pc.is_in(tasks["strategy"], value_set=pa.array(BY_SCORE)))
+    """Tasks that the queue chose by score, among all groups: not in a batch that somebody wanted of one group."""
+    tasks = lake.latest("batches", version, ["batch", "sample_id", "strategy", "seq"])
+    wanted = [one.summary.get("batch") for one in lake.versions.all() if one.summary.get("of_groups")]
+    tasks = tasks.filter(pc.is_in(tasks["strategy"], value_set=pa.array(BY_SCORE)))
+    return tasks.filter(pc.invert(pc.is_in(tasks["batch"], value_set=pa.array(wanted, pa.string()))))
 
 
 def _with_equal(carrier: Carrier, sample_ids: pa.Array) -> pa.Array:

@@ -104,7 +104,7 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
         figure = f"npmi {one.figure.value:+.2f} ({_plain(one.figure)}, n = {one.n:,})"
         times = f", {one.lift.value:.2g} times as often" if one.lift is not None else ""
         return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}{times}, {sure}"
-    what = f"{measure.name} of {name} is {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
+    what = f"{_lead(measure, name)} {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
     if one.corrected is not None:
         what += f", corrected from {_percent(one.raw.value)} as counted"
     of = "of the reference" if measure.rule == "SL401" else "of the rest"
@@ -119,6 +119,22 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     if measure.rule == "SL403" and _doubted(audit, one.group):
         told += "; its labels are doubted more often, too (SL402), and wrong labels lower this figure"
     return told
+
+
+def _lead(measure: Measure, name: str) -> str:
+    """What a figure is of, up to its verb."""
+    kind, _, its = measure.name.partition(": ")
+    if measure.rule == "SL406":
+        return f"the share of {name} that the queue chose is"
+    if measure.rule == "SL407":
+        return f"{kind} pictures of {name} are"
+    if kind == "answers":
+        return f"answers of {its} on {name} that differ from most others' are"
+    if its:
+        return f"{kind} of {its} on {name} are"
+    if measure.unit == "difference":
+        return f"the model's confidence beyond its accuracy on {name} is"
+    return f"{kind} of {name} {'are' if kind.endswith('s') else 'is'}"
 
 
 def _doubted(audit: GroupAudit, group: Group) -> bool:
@@ -205,6 +221,8 @@ def _silence(audit: GroupAudit, code: str) -> str:
             f", which would have shown gaps from {_points(gaps[0])} points (the largest groups) to {_points(gaps[-1])} "
             f"(the smallest), {_points(half)} in the middle, with {audit.power:.0%} power; smaller ones may be there"
         )
+    if blind := len(known) - len(gaps):
+        told += f"; {blind:,} {'are' if blind > 1 else 'is'} of too few pictures to show any gap"
     return told
 
 

@@ -12,6 +12,7 @@ import pytest
 from secondlook.jobs.bias import marks
 from secondlook.jobs.bias.audit import audit
 from secondlook.jobs.lake.dataset import newest_model
+from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
 from secondlook.jobs.lint.on_driver import LocalTables
@@ -33,8 +34,8 @@ def found(lake: Lake, settings: Settings = SETTINGS, **options: Any) -> set[Pair
 
 
 def evidence(lake: Lake, rule: str, settings: Settings = SETTINGS) -> list[dict[str, Any]]:
-    rows = lint.audit(lake, settings).findings.to_pylist()
-    return [{"message": row["message"], **json.loads(row["evidence"])} for row in rows if row["rule"] == rule]
+    told = lint.audit(lake, settings).findings.to_pylist()
+    return [{"message": row["message"], **json.loads(row["evidence"])} for row in told if row["rule"] == rule]
 
 
 def with_bias(**values: Any) -> Settings:
@@ -146,10 +147,44 @@ def test_a_queue_that_leaves_a_group_out_is_found(lake: Lake) -> None:
     people.ask(lake, chosen.tolist())
     people.ask(lake, np.flatnonzero(people.group(age="old")).tolist(), "audit", "batch-10")  # drawn, not chosen
     assert ("SL406", "race green") in found(lake)
-    assert {(rule, group.split()[0]) for rule, group in found(lake)} == {("SL406", "race")}  # the others are picked more often for it
+    assert {(rule, group.split()[0]) for rule, group in found(lake)} == {
+        ("SL406", "race")
+    }  # the others are picked more often for it
     told = evidence(lake, "SL406")[0]
     assert (told["group"], told["effect"]["value"] < 0) == ({"race": "green"}, True)
     assert told["next"][0] == '[review] balance = "race"'
+
+
+def test_a_batch_that_somebody_wanted_of_one_group_is_no_choice_of_the_queue(lake: Lake) -> None:
+    people = People(600).write(lake, model=False)
+    people.ask(lake, range(0, 600, 4))
+    wanted = np.flatnonzero(people.group(race="green")).tolist()
+    attempt = lake.attempt("review push", {"of": "green"})
+    attempt.append(
+        "batches",
+        rows("batches", [{"batch": "batch-10", "sample_id": people.ids()[at], "strategy": "doubted"} for at in wanted]),
+    )
+    attempt.commit({"batch": "batch-10", "of_groups": {"race green": {"asked": len(wanted)}}})
+    assert found(lake) == set()
+    (measure,) = audit(lake, lake.at(), SETTINGS).of("SL406")
+    assert measure.k == 150
+
+
+def test_pictures_that_came_after_the_batch_could_not_be_chosen(lake: Lake) -> None:
+    people = People(600).write(lake, model=False)
+    people.ask(lake, range(0, 600, 4))
+    late = People(200, seed=2)
+    facts = {"dataset": "default", "source": "late", "split": "", "attributes": [("race", "green"), ("age", "old")]}
+    put(
+        lake,
+        "ingest",
+        samples=[
+            {"sample_id": f"late{at}", "key": f"late{at}", "content_id": f"late{at}", **facts} for at in range(late.n)
+        ],
+    )
+    (measure,) = audit(lake, lake.at(), SETTINGS).of("SL406")
+    assert (measure.n, measure.k) == (600, 150)
+    assert found(lake) == set()
 
 
 def test_a_camera_that_serves_a_group_badly_is_found(lake: Lake) -> None:
@@ -286,10 +321,10 @@ def test_hostile_names_of_groups_come_through_whole_and_bounded(lake: Lake, caps
     people = People(900, races=HOSTILE, names=("[red]race\n", "age"))
     people.mislabel(np.where(people.race == 1, 0.3, 0.0) + np.where(people.race == 2, 0.3, 0.0))
     people.write(lake)
-    rows = [row for row in lint.audit(lake, SETTINGS).findings.to_pylist() if row["rule"] == "SL402"]
-    assert {json.loads(row["evidence"])["group"].get("[red]race\n") for row in rows} <= {*HOSTILE, None}
-    assert rows
-    assert all(len(row["message"]) < 500 for row in rows)
+    told = [row for row in lint.audit(lake, SETTINGS).findings.to_pylist() if row["rule"] == "SL402"]
+    assert {json.loads(row["evidence"])["group"].get("[red]race\n") for row in told} <= {*HOSTILE, None}
+    assert told
+    assert all(len(row["message"]) < 500 for row in told)
     from secondlook.pipeline.report.formats import FORMATS
 
     listing = lint.listing(lake, SETTINGS, select=["SL4"])
