@@ -17,6 +17,7 @@ from statsmodels.stats.multitest import multipletests
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Compared, Estimate
 from secondlook.pipeline.core.groups import Group
+from secondlook.pipeline.core.statistics import holm
 
 Floats = npt.NDArray[np.float64]
 Levels = Callable[[float], float]
@@ -106,18 +107,16 @@ class _Tests:
         names = comparison.tests if comparison.tests is not None else tuple(range(len(raw)))
         _, first, place = np.unique(np.asarray(names, np.int64), return_index=True, return_inverse=True)
         p = raw[first]
-        inside = np.asarray(comparison.within, np.float64)[first] if comparison.within is not None else _holm(p)
+        inside = np.asarray(comparison.within, np.float64)[first] if comparison.within is not None else holm(p)
         return cls(p, np.maximum(inside, p), place.reshape(-1))
-
-
-def _holm(p: Floats) -> Floats:
-    return np.asarray(multipletests(p, method="holm")[1]) if len(p) else p
 
 
 def _over_all(p: Sequence[Floats], correction: str) -> list[Floats]:
     every = np.concatenate(p) if p else np.zeros(0)
-    if len(every):
-        every = np.asarray(multipletests(every, method="holm" if correction == "holm" else "fdr_by")[1])
+    if correction == "holm":
+        every = holm(every)
+    elif len(every):
+        every = np.asarray(multipletests(every, method="fdr_by")[1])
     return np.split(every, np.cumsum([len(one) for one in p])[:-1]) if p else []
 
 

@@ -21,6 +21,7 @@ from secondlook.pipeline.bias.tails import Tails
 
 FEW = 10  # draws at least as extreme, below which they are too few to count on
 GRID = np.geomspace(1e-14, 1.0, 561)  # of p at which the bound is known: each 6 % above the one before
+ROUNDING = 1e-9  # part that two p may differ by and still be one
 CHUNK = 4_000_000  # numbers held at once
 
 Floats = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ class Within:
         """The p that a test needs so that all of the measure's have a false alarm with a chance of at most alpha."""
         place = int(np.floor(alpha * (len(self.smallest) + 1) + 1e-9))
         if place > FEW:
-            return float(np.nextafter(self.smallest[place - 1], 0.0))
+            return float(self.smallest[place - 1]) * (1 - 2 * ROUNDING)  # below it, not at it
         return float(GRID[max(int((self.bound <= alpha).sum()) - 1, 0)])
 
 
@@ -62,7 +63,7 @@ def within(n: Ints, hits: int, groups: "sp.csr_array", p: Floats, rng: np.random
         chance = tails.p(draw(rng, min(step, draws - begin)), sizes)
         # Of the tests from each rank on, the smallest p: what was rejected before no longer counts.
         least = np.minimum.accumulate(chance[::-1], axis=0)[::-1]
-        extreme += (least <= found[:, None] * (1 + 1e-9)).sum(axis=1)
+        extreme += (least <= found[:, None] * (1 + ROUNDING)).sum(axis=1)
         smallest.append(least[0] if len(least) else np.ones(0))
     last = int(np.flatnonzero(extreme < FEW)[-1]) + 1 if (extreme < FEW).any() else 0
     adjusted = _adjusted(
@@ -80,7 +81,7 @@ def _adjusted(extreme: Ints, draws: int, bound: Floats) -> Floats:
 
 def _bound(p: Floats, sizes: Ints, tails: Tails, *, ranked: bool) -> Floats:
     """(P,) sum over tests of groups of `sizes` of the chance that their p is at or below p (P,); ranked: over those from its own rank on."""
-    bound, at = np.zeros(len(p)), p * (1 + 1e-9)
+    bound, at = np.zeros(len(p)), p * (1 + ROUNDING)
     for rank, n in enumerate(sizes.tolist()):
         reach = min(rank + 1, len(p)) if ranked else len(p)
         values = tails.attained(n)

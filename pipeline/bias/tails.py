@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import gammaln, ndtr
 
-# Variance of a count, above which its distribution is taken as normal: deviation 200, skewness at most 1 / 200, p right to a percent at 1e-6.
+# Variance of a count, above which its distribution is taken as normal: deviation 200, skewness at most 1 / 200, p right to five percent of itself at 1e-6.
 NORMAL = 40_000.0
 TIE = 1 + 1e-9  # tails that differ by rounding alone are equal
 

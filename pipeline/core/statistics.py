@@ -148,7 +148,7 @@ def _exact(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: f
 
 def _scored(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: npt.NDArray[np.float64]) -> Ends:
     """As `wilson`, of arrays."""
-    whole = np.maximum(n, 1e-300)
+    whole = np.where(n > 0, n, 1.0)
     z = ndtri(0.5 + confidence / 2)
     share, spread = k / whole, z * z / whole
     center = (share + spread / 2) / (1 + spread)
