@@ -211,9 +211,8 @@ def _silence(audit: GroupAudit, code: str) -> str:
     compared = [(one, measure) for measure in audit.of(code) for one in measure.groups]
     if not compared:
         return ""
-    gaps = sorted(
-        one.smallest_gap for one, measure in compared if measure.unit != "npmi" and one.smallest_gap == one.smallest_gap
-    )
+    known = [one.smallest_gap for one, measure in compared if measure.unit != "npmi"]
+    gaps = sorted(gap for gap in known if not math.isnan(gap))
     told = f"nothing found in {len(compared):,} comparison{'s' * (len(compared) > 1)}"
     if gaps:
         half = gaps[len(gaps) // 2]
