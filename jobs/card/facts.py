@@ -17,6 +17,7 @@ from secondlook.jobs.lake.dropped import dropped
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.pipeline.bias.binning import bins
 from secondlook.pipeline.bias.binning import in_order as by_number
+from secondlook.pipeline.bias.repairs import propose
 from secondlook.pipeline.core.bias_config import Attribute
 from secondlook.pipeline.core.cells import Cells, cells
 from secondlook.pipeline.core.classes import in_order
@@ -26,6 +27,7 @@ from secondlook.pipeline.core.statistics import Interval
 from secondlook.pipeline.report.card import facts as c
 
 MOST_FORMATS = 8
+MOST_PROPOSED = 1000  # values of an attribute that are looked at for mangled ones; more are names or numbers
 MOST_DIFFERENCES = 20
 Column = dict[str, int]  # value → pictures
 
@@ -158,6 +160,7 @@ def _attribute(told: Attribute, counts: Column, missing: int, repaired: int, set
     from secondlook.jobs.bias.groups import validation
 
     least, binned = settings.bias.min_cell, bins(told.bins, told.name)
+    mangled = sum(one.pictures for one in propose(counts).repairs) if len(counts) <= MOST_PROPOSED else 0
     if binned is not None:
         grouped = Counter({NOT_SAID: missing})
         for value, n in counts.items():
@@ -182,6 +185,7 @@ def _attribute(told: Attribute, counts: Column, missing: int, repaired: int, set
         estimated=bool(told.estimated),
         errors=errors,
         repaired=repaired,
+        mangled=mangled,
     )
 
 

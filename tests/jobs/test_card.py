@@ -182,6 +182,16 @@ def test_repairs_and_answers_and_findings_are_told(people: Lake) -> None:
     assert "How many labels are wrong is not known" in text
 
 
+def test_mangled_values_are_a_limit_until_somebody_confirms_what_they_were(lake: Lake, fill: Fill) -> None:
+    ages = ["0-2"] * 20 + ["03-Sep"] * 20 + ["Oct-19"] * 12 + ["20-29"] * 20
+    fill([(f"{n}.png", None, b"%d" % n, {"attributes": [("age", age)]}) for n, age in enumerate(ages)])
+    told = card.facts(lake, lake.at(), Settings())
+    assert told.attributes[0].mangled == 32
+    sentence = "32 pictures (44 %) have a value of age that looks mangled, and nobody has confirmed what it was."
+    assert sentence in as_markdown(told)
+    assert sentence in as_croissant(told, None)["rai:dataLimitations"]
+
+
 def test_differences_between_groups_are_told_in_lints_words_and_of_no_hidden_group(people: Lake) -> None:
     def finding(site: str, score: float) -> dict[str, Any]:
         evidence = json.dumps({"group": {"site": site}, "n": 20})

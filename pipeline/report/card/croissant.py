@@ -14,7 +14,7 @@ from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.report.card.facts import CardAttribute, CardFacts
 from secondlook.pipeline.report.card.licenses import license_url
 from secondlook.pipeline.report.card.markdown import one_line
-from secondlook.pipeline.report.card.text import LONGEST_FINDING, unsaid, wrong_labels
+from secondlook.pipeline.report.card.text import LONGEST_FINDING, mangled, unsaid, wrong_labels
 from secondlook.pipeline.report.page import percent
 
 CROISSANT, RAI = "http://mlcommons.org/croissant/1.0", "http://mlcommons.org/croissant/RAI/1.0"
@@ -207,6 +207,8 @@ def _limitations(facts: CardFacts) -> Iterator[str]:
     yield facts.said.limits.strip() or unsaid(facts.said, "limits")
     yield wrong_labels(facts)
     for one in facts.attributes:
+        if one.mangled:
+            yield mangled(facts, one_line(one.name), one.mangled)
         if one.estimated:
             yield f"{one_line(one.name)} was estimated by a model; nobody said it.{_error_words(one)}"
 

@@ -16,7 +16,8 @@ class CardAttribute:
     """An attribute and its groups. `missing`: pictures without a value, None where they are few and so among the hidden.
 
     `described`: what its values mean and who gave them. `estimated`: a model did; `errors`: of each true value with enough
-    pictures how many of n the model estimated wrong, (wrong, n). `repaired`: pictures whose value a repair changed. `groups` None: almost every
+    pictures how many of n the model estimated wrong, (wrong, n). `repaired`: pictures whose value a repair changed. `mangled`: those
+    whose value looks mangled, and nobody has confirmed a repair. `groups` None: almost every
     picture has a value of its own.
     """
 
@@ -27,6 +28,7 @@ class CardAttribute:
     estimated: bool = False
     errors: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     repaired: int = 0
+    mangled: int = 0
 
 
 @dataclass(frozen=True)

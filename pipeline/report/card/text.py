@@ -275,17 +275,26 @@ def known_limits(facts: CardFacts) -> list[str]:
     """What the lake itself knows of a dataset's limits, a sentence each, as Markdown."""
     limits = [wrong_labels(facts)]
     if facts.samples > facts.contents:
-        limits.append(f"{many(facts.samples - facts.contents, 'picture')} repeat another one, byte for byte.")
+        n = facts.samples - facts.contents
+        limits.append(f"{many(n, 'picture')} repeat{'s' if n == 1 else ''} another one, byte for byte.")
     for one in facts.attributes:
         if one.missing:
             limits.append(
                 f"{many(one.missing, 'picture')} ({percent(one.missing / facts.samples)}) say nothing of {line(one.name)}."
             )
+        if one.mangled:
+            limits.append(mangled(facts, line(one.name), one.mangled))
         if one.estimated:
             limits.append(f"{line(one.name)} was estimated by a model; nobody said it.")
     if any(one.groups is not None and one.groups.hidden for one in facts.attributes):
         limits.append(f"Groups with fewer than {facts.min_cell} pictures are not shown; nothing can be said of them.")
     return limits
+
+
+def mangled(facts: CardFacts, name: str, pictures: int) -> str:
+    """That values look mangled and nobody has said what they were."""
+    verb = "has" if pictures == 1 else "have"
+    return f"{many(pictures, 'picture')} ({percent(pictures / facts.samples)}) {verb} a value of {name} that looks mangled, and nobody has confirmed what it was."
 
 
 def _upkeep(facts: CardFacts) -> Iterator[str]:
