@@ -62,18 +62,21 @@ class Combined(NamedTuple):
 
 def differences(first: Combined, second: Combined, confidence: float, shift: npt.ArrayLike = 0.0) -> list[Estimate]:
     """`shift` plus the shares of `first` less those of `second`, which are of other pictures."""
+    moved = np.asarray(shift, np.float64)
     low, high = _difference_ends(first, second, _deviations(confidence))
-    return _estimates(first.value - second.value + shift, low + shift, high + shift)
+    return _estimates(first.value - second.value + moved, low + moved, high + moved)
 
 
 def p_values(first: Combined, second: Combined, shift: npt.ArrayLike = 0.0) -> Floats:
     """(R,) two-sided p of these differences being 0."""
-    off = first.value - second.value + np.asarray(shift, np.float64)
-    near, far = np.zeros(len(off)), np.full(len(off), FARTHEST)
+    moved = np.asarray(shift, np.float64)
+    off: Floats = first.value - second.value + moved
+    near: Floats = np.zeros_like(off)
+    far: Floats = np.full_like(off, FARTHEST)
     for _ in range(HALVINGS):
         z = (near + far) / 2
         low, high = _difference_ends(first, second, z)
-        out = np.where(off > 0, low + shift > 0, high + shift < 0) & (off != 0)
+        out = np.where(off > 0, low + moved > 0, high + moved < 0) & (off != 0)
         near, far = np.where(out, z, near), np.where(out, far, z)
     return np.asarray(2 * ndtr(-near), np.float64)
 

@@ -191,9 +191,7 @@ def _unusable(name: str, validation: Mapping[str, Mapping[str, int]], values: li
     return "" if len(values) > 1 else f"{name} has one estimated value only"
 
 
-def _told(
-    one: Compared, name: str, counts: Counts, solved: Mapping[str, Corrected], settings: BiasSettings
-) -> Compared | None:
+def _told(one: Compared, counts: Counts, solved: Mapping[str, Corrected], settings: BiasSettings) -> Compared | None:
     ((name, mine),) = one.group.values
     found = solved.get(name)
     if found is None:
