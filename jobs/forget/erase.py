@@ -154,8 +154,11 @@ class _Files:
 
     @contextlib.contextmanager
     def _opened(self, url: str) -> Any:
-        with self.lake.fs.open(self.lake.strip(url), "rb") as stream:
-            yield pq.ParquetFile(stream)
+        try:
+            with self.lake.fs.open(self.lake.strip(url), "rb") as stream:
+                yield pq.ParquetFile(stream)
+        except FileNotFoundError:
+            raise ConflictError("`gc` removed a version meanwhile; run this again") from None
 
 
 def _whole(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -51,6 +52,8 @@ class Gone:
             named |= {"attribute", "value", "into"}
         if table == "findings":
             named.add("subject_kind")
+        if table == "samples":
+            named.add("attributes")
         return [name for name in there if name in named] + ([PATH] if table == "images" else [])
 
     def dropped(self, table: str, rows: pa.Table) -> pa.Array:
@@ -83,6 +86,8 @@ class Gone:
         free = [column for column in FREE.get(table, ()) if column in rows.column_names]
         if any(pc.any(self.mentions.among(rows[column])).as_py() for column in free):
             return True
+        if table == "samples":
+            return any(self._in_attributes(rows))
         return table == "images" and any(path in self.mentions.keys for path in _paths(rows))
 
     def struck(self, table: str, rows: pa.Table) -> tuple[pa.Table, int]:
@@ -94,6 +99,14 @@ class Gone:
                 n += pc.sum(speaks).as_py()
                 texts = [self.mentions.without(text) if hit else text for text, hit in _pairs(rows[column], speaks)]
                 rows = rows.set_column(rows.column_names.index(column), column, pa.array(texts, pa.string()))
+        if table == "samples" and (bad := self._in_attributes(rows)) and any(bad):
+            told = [
+                [(name, self.mentions.without(value)) for name, value in pairs] if hit else pairs
+                for pairs, hit in zip(rows["attributes"].to_pylist(), bad, strict=True)
+            ]
+            n += sum(bad)
+            at = rows.column_names.index("attributes")
+            rows = rows.set_column(at, "attributes", pa.array(told, rows.schema.field("attributes").type))
         if table == "images" and (bad := [path in self.mentions.keys for path in _paths(rows)]) and any(bad):
             images = [
                 {**image, "path": ""} if hit else image
@@ -103,6 +116,15 @@ class Gone:
             at = rows.column_names.index("image")
             rows = rows.set_column(at, "image", pa.array(images, rows.schema.field("image").type))
         return rows, n
+
+    def _in_attributes(self, rows: pa.Table) -> list[bool]:
+        """Which rows (N,) have an attribute that names a picture, such as the one that theirs was made of."""
+        flat = rows["attributes"].combine_chunks()
+        speaks = self.mentions.among(pa.chunked_array([flat.items])).to_numpy(zero_copy_only=False)
+        owners = np.searchsorted(flat.offsets.to_numpy(), np.flatnonzero(speaks), "right") - 1
+        hit = np.zeros(len(flat), bool)
+        hit[owners] = True
+        return [bool(one) for one in hit]
 
     def _of_extinct_groups(self, rows: pa.Table) -> pa.Array:
         """Findings on groups of values that no other picture has: such a group is the person."""

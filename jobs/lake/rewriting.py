@@ -25,7 +25,8 @@ Cleaned = Callable[[str, str], str | None]
 def rebuilt(lake: Lake, name: str, versions: Iterable[Version], cleaned: Cleaned, branch: str) -> dict[int, int]:
     """Snapshots of a table that these versions name → what takes their place; empty where all of them may stay as they are.
 
-    Nothing changes for readers before versions name the new ones. `branch` is what the new branches' names begin with.
+    Nothing changes for readers before versions name the new ones. `branch` is what the new branches' names begin with. Raises
+    ConflictError where `gc` removed such a version meanwhile.
     """
     table = lake.iceberg(name, fresh=True)
     wanted = sorted({version.tables[name] for version in versions if name in version.tables})
@@ -48,7 +49,8 @@ def _files(table: IcebergTable, snapshots: Iterable[int]) -> tuple[dict[int, lis
     bounded = False
     for number in snapshots:
         snapshot = table.snapshot_by_id(number)
-        assert snapshot is not None, "a version names snapshots that are there"
+        if snapshot is None:
+            raise ConflictError("`gc` removed a version meanwhile; run this again")
         found[number] = []
         for manifest in snapshot.manifests(table.io):
             if manifest.manifest_path not in read:
