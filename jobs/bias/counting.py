@@ -16,7 +16,7 @@ from secondlook.pipeline.bias.grouping import Codes, Grouping
 from secondlook.pipeline.core.errors import UserError
 
 MOST_CELLS = 200_000  # that pictures really have; the statistics hold a few arrays of this length
-MOST_COUNTS = 5_000_000  # cells x outcomes x measures that have any picture
+MOST_COUNTS = 20_000_000  # cells x outcomes x measures that have any picture, and copies: 35 bytes each
 MOST_TABLE = 50_000_000  # entries of one measure's table: 400 MB
 
 # From rows of pictures to the outcome of each, as text (N,); null: the picture is not of the measure's population. Rows have
@@ -43,7 +43,10 @@ def count(
     beside = Beside(cells, model, NO_CLUSTERS if clusters is None else clusters, marks or {})
     names = list(model.classes) if model else []
     rows = carrier.celled(beside, partial(counted, outcomes, names), MOST_COUNTS)
-    return {name: _counts(name, rows.filter(pc.equal(rows["measure"], name)), grouping) for name in outcomes}
+    return {
+        name: _counts(name, rows.filter(pc.equal(rows["measure"], number)), grouping)
+        for number, name in enumerate(outcomes)
+    }
 
 
 NO_CLUSTERS = pa.table({"content_id": pa.array([], pa.string()), "cluster": pa.array([], pa.int64())})
@@ -85,15 +88,15 @@ def _cells(grouping: Grouping, attributes: pa.ChunkedArray) -> pa.Array:
 
 
 def counted(outcomes: Mapping[str, Outcome], classes: Sequence[str], rows: pa.Table) -> pa.Table:
-    """How many rows have which cell and outcome of each measure, as CELLS. classes: those of the model, by place."""
+    """How many rows have which cell and outcome of each measure, by its place, as CELLS. classes: those of the model, by place."""
     rows = _said(rows, classes)
     parts = [CELLS.empty_table()]
-    for name, outcome in outcomes.items():
+    for number, outcome in enumerate(outcomes.values()):
         its = outcome(rows)
         found = pa.table({"cell": rows["cell"], "outcome": its, "cluster": rows["cluster"]})
         found = found.filter(pc.is_valid(found["outcome"]))
         summed = found.group_by(["cell", "outcome", "cluster"]).aggregate([([], "count_all")])
-        measure = pa.repeat(pa.scalar(name), summed.num_rows)
+        measure = pa.repeat(pa.scalar(number), summed.num_rows)
         parts.append(
             summed.append_column("measure", measure).rename_columns({"count_all": "n"}).select(CELLS.names).cast(CELLS)
         )

@@ -26,11 +26,11 @@ EVIDENCE = ("evidence_label", *KINDS, "p_error")
 # What a carrier sums up: `n` pictures labeled `label` of which `what` is `value`. See Carrier.propertied.
 COUNTS = pa.schema([("what", pa.string()), ("label", pa.string()), ("value", pa.string()), ("n", pa.int64())])
 MOST_VALUES = 1000
-# What Carrier.celled sums up: `n` pictures of the cell with this code have this outcome of a measure; those of one `cluster`
-# are copies of one another (null: a picture of its own).
+# What Carrier.celled sums up: `n` pictures of the cell with this code have this outcome of a measure, which goes by a number;
+# those of one `cluster` are copies of one another (null: a picture of its own).
 CELLS = pa.schema(
     [
-        ("measure", pa.string()),
+        ("measure", pa.int32()),
         ("cell", pa.int64()),
         ("outcome", pa.string()),
         ("cluster", pa.int64()),

@@ -199,7 +199,7 @@ def test_sums_of_parts_are_the_sums_of_the_whole(monkeypatch: pytest.MonkeyPatch
     rng = np.random.default_rng(3)
     made = [
         {
-            "measure": "m",
+            "measure": 0,
             "cell": int(rng.integers(4)),
             "outcome": str(rng.integers(2)),
             "cluster": None,
