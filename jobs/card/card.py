@@ -12,7 +12,6 @@ from secondlook.jobs.card.check import issues
 from secondlook.jobs.card.exported import LISTED, look, splits, typed
 from secondlook.jobs.card.facts import facts, going_out
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.report.report import write_atomically
 from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as read_settings
@@ -63,11 +62,15 @@ def beside(lake: Lake, settings: Settings, version: Version, samples: pa.Table, 
 
 
 def _markdown(told: CardFacts, output: Path) -> None:
+    from secondlook.jobs.report.report import write_atomically
+
     write_atomically(output, as_markdown(told, splits(output.parent)))
 
 
 def _croissant(told: CardFacts, file: Path) -> str | None:
     """Writes the document and has it checked; returns what kind of export it describes, None where none lies there."""
+    from secondlook.jobs.report.report import write_atomically
+
     exported = look(file.parent)
     document = json_format.dumps(as_croissant(told, exported), ensure_ascii=False, indent=1)
     write_atomically(file, document + "\n")

@@ -260,6 +260,22 @@ def test_hostile_names_are_data_and_nothing_else(
     assert "<script" not in text.replace("\\<", "")
 
 
+def test_the_hubs_own_library_reads_the_card(people: Lake, tmp_path: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    settings = from_mapping({"card": {"title": HOSTILE[1], "tags": "a: b, c"}})
+    export.run(people, str(tmp_path / "out"), format="hf-parquet", card=settings)
+    read = DatasetCard.load(tmp_path / "out" / "README.md")
+    assert read.data.pretty_name == "a: b --- license: mit"
+    assert (read.data.license, read.data.size_categories, read.data.tags) == (
+        "cc-by-4.0",
+        ["n<1K"],
+        ["image", "a: b", "c"],
+    )
+    assert read.data.task_categories == ["image-classification"]
+    assert read.text.lstrip().startswith("# a: b --- license: mit")
+
+
 def test_the_hub_is_told_where_the_splits_are(people: Lake, tmp_path: Path) -> None:
     export.run(people, str(tmp_path / "out"), format="hf-parquet", card=SAID)
     front = yaml.safe_load((tmp_path / "out" / "README.md").read_text().split("---\n")[1])
