@@ -8,7 +8,6 @@ import typer
 
 from secondlook.jobs.bias import repairing
 from secondlook.jobs.bias.groups import Known, attributes
-from secondlook.jobs.history.class_changes import author_here
 from secondlook.jobs.lake.attributes import Attributes
 from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.store import Lake
@@ -31,7 +30,7 @@ def run(lake: Lake, settings: Settings, *, as_of: str | int | None = None) -> di
     """Attributes with their values, what is missing, what is proposed and which repairs hold.
 
     attributes: a list of name, values (value → pictures, null where there are too many), distinct, missing, repaired, proposed,
-    doubts, repairs, and of numbers with bins `bins` (bin → pictures) and `unbinned`.
+    doubts, repairs, whether a model `estimated` it, and of numbers with bins `bins` (bin → pictures) and `unbinned`.
     """
     version = lake.at(as_of)
     with carrier(lake, settings, version) as carried:
@@ -39,7 +38,10 @@ def run(lake: Lake, settings: Settings, *, as_of: str | int | None = None) -> di
         binned = {one.name: its for one in settings.attributes if (its := bins(one.bins, one.name))}
         in_bins = attributes(lake, version, carried, binned)[1] if binned else {}
     meant = read_attributes(lake, version)
-    told = [_told(one, meant, in_bins.get(name) if name in binned else None) for name, one in known.items()]
+    told = [
+        _told(one, meant, in_bins.get(name) if name in binned else None) | {"estimated": name in settings.estimated}
+        for name, one in known.items()
+    ]
     return {"version": version.id, "pictures": samples, "attributes": told}
 
 
@@ -80,7 +82,8 @@ def _show(summary: Mapping[str, Any]) -> None:
 def _show_attribute(one: Mapping[str, Any]) -> None:
     console = out()
     missing = f", {one['missing']:,} {NOT_SAID}" if one["missing"] else ""
-    console.print(f"{_short(one['name'])}: {_values(one['distinct'])}{missing}", markup=False, style="bold")
+    how = " (estimated by a model)" if one["estimated"] else ""
+    console.print(f"{_short(one['name'])}{how}: {_values(one['distinct'])}{missing}", markup=False, style="bold")
     values = one["values"] if one.get("bins") is None else one["bins"]
     for value, n in list((values or {}).items())[:SHOWN]:
         console.print(f"{n:>9,}  {_short(value)}", markup=False)
@@ -221,6 +224,8 @@ def listed(
         summary = run(opened, chosen, as_of=as_of)
         finish(summary, as_json=json, lines=lambda: _show(summary))
         return
+    from secondlook.jobs.history.class_changes import author_here  # it knows much else, which --help can do without
+
     name = author_here(author)
     if repair:
         summary = _repair(opened, chosen, repair, rule or (), name, reason, yes=yes, quiet=json)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondlook.jobs.bias.counting import MOST_CELLS
 from secondlook.jobs.lake.attributes import Attributes, entries
 from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.store import Lake, Version
@@ -18,7 +17,7 @@ from secondlook.jobs.lint.carrier import COUNTS, Carrier
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.pipeline.bias import reference
 from secondlook.pipeline.bias.binning import Bins, bins, in_order
-from secondlook.pipeline.bias.grouping import Grouping
+from secondlook.pipeline.bias.grouping import MOST_CELLS, Grouping
 from secondlook.pipeline.core.comparison import AuditedAttribute
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
