@@ -152,9 +152,10 @@ def _step(model: _Model, k: Floats, n: Floats, at: Floats) -> _Step:
 
 def _quantile(at: float, weight: Floats, mean: Floats, spread: Floats) -> Floats:
     """Quantiles (G,) of mixtures of H normal distributions."""
-    low, high = np.full(mean.shape[1], -FARTHEST), np.full(mean.shape[1], FARTHEST)
+    low: Floats = np.full(mean.shape[1], -FARTHEST)
+    high: Floats = np.full(mean.shape[1], FARTHEST)
     for _ in range(HALVINGS):
         middle = (low + high) / 2
         below = weight @ ndtr((middle - mean) / spread) < at
         low, high = np.where(below, middle, low), np.where(below, high, middle)
-    return (low + high) / 2
+    return np.asarray((low + high) / 2, np.float64)
