@@ -12,9 +12,10 @@ from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lint.carrier import CELLS, Beside, Carrier
 from secondlook.pipeline.bias.cells import codes
 from secondlook.pipeline.bias.counts import Copies, Counts
-from secondlook.pipeline.bias.grouping import MOST_CELLS, Codes, Grouping
+from secondlook.pipeline.bias.grouping import Codes, Grouping
 from secondlook.pipeline.core.errors import UserError
 
+MOST_CELLS = 200_000  # that pictures really have: the statistics hold a few arrays of this length
 MOST_COUNTS = 20_000_000  # cells x outcomes x measures that have any picture, and copies: 35 bytes each
 MOST_TABLE = 50_000_000  # entries of one measure's table: 400 MB
 

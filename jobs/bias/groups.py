@@ -17,7 +17,7 @@ from secondlook.jobs.lint.carrier import COUNTS, Carrier
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.pipeline.bias import reference
 from secondlook.pipeline.bias.binning import Bins, bins, in_order
-from secondlook.pipeline.bias.grouping import MOST_CELLS, Grouping
+from secondlook.pipeline.bias.grouping import Grouping
 from secondlook.pipeline.core.comparison import AuditedAttribute
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError, unknown
@@ -26,7 +26,10 @@ from secondlook.pipeline.core.groups import NOT_SAID
 # What `counted` counts: pictures, and of an attribute, whose name follows, those of a value, of a value that has no bin, and
 # of a value that a repair changed.
 ALL, VALUE, UNBINNED, REPAIRED = "all", "value ", "unbinned ", "repaired "
-MOST_CODES = 2**62
+MOST_CODES = 2**62  # that an integer holds
+CELLS_BY_DEFAULT = (
+    100_000  # so that where no attribute is named the counts fit, of 20 classes by 20 predicted ones, too
+)
 VALIDATION = ("true", "estimated", "n")
 
 
@@ -183,11 +186,12 @@ def _chosen(
             raise UserError(f"[bias] attributes names {name}, which {reasons[name]}")
     wanted = list(dict.fromkeys(asked)) or [name for name in known if name not in reasons]
     notes = [] if asked else [f"{name} is not compared: it {why}" for name, why in sorted(reasons.items())]
-    crossed = _crossable([known[name] for name in wanted], samples)
+    few = samples <= CELLS_BY_DEFAULT  # pictures, so cells as well
+    crossed = _crossable([known[name] for name in wanted], MOST_CODES if asked or few else CELLS_BY_DEFAULT)
     left_out = [name for name in wanted if name not in crossed]
     if left_out and asked:
         raise UserError(
-            f"[bias] attributes names {len(asked)} attributes whose values cross into more cells than can be counted; "
+            f"[bias] attributes names {len(asked)} attributes whose values cross into more cells than can be told apart; "
             f"leave out {', '.join(left_out)}, or give a number bins"
         )
     if left_out:
@@ -212,10 +216,9 @@ def _no_groups(one: Known, most_values: int) -> str:
     return ""
 
 
-def _crossable(wanted: Sequence[Known], samples: int) -> set[str]:
-    """Of the attributes, those with the fewest values first, as many as cross into cells that can be counted."""
+def _crossable(wanted: Sequence[Known], limit: int) -> set[str]:
+    """Of the attributes, those with the fewest values first, as many as cannot cross into more than `limit` cells."""
     cells, taken = 1, set()
-    limit = MOST_CODES if samples <= MOST_CELLS else MOST_CELLS
     for one in sorted(wanted, key=lambda one: (one.distinct, one.name)):
         if cells * (one.distinct + 1) <= limit:
             cells *= one.distinct + 1

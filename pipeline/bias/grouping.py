@@ -12,7 +12,6 @@ from secondlook.pipeline.bias.binning import Bins
 from secondlook.pipeline.core.groups import Group
 
 Codes = npt.NDArray[np.int64]
-MOST_CELLS = 200_000  # that pictures really have: the statistics hold a few arrays of this length
 
 
 @dataclass(frozen=True)

@@ -125,12 +125,15 @@ def test_an_estimated_attribute_brings_its_validation_or_is_refused(people: Lake
 def test_attributes_whose_crossing_is_too_large_are_left_out_or_refused(
     people: Lake, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(groups, "MOST_CELLS", 11)
+    monkeypatch.setattr(groups, "CELLS_BY_DEFAULT", 11)
     found = groups.grouping(people, people.at(), settings(AGE))
     assert found.attributes == ("sex",)
     assert "age not compared: crossed with the others they would make too many cells" in "\n".join(found.notes)
+    asked = settings(AGE, attributes="sex,age")
+    assert groups.grouping(people, people.at(), asked).attributes == ("sex", "age")
+    monkeypatch.setattr(groups, "MOST_CODES", 11)
     with pytest.raises(UserError, match=r"names 2 attributes whose values cross into more cells .* leave out age"):
-        groups.grouping(people, people.at(), settings(AGE, attributes="sex,age"))
+        groups.grouping(people, people.at(), asked)
 
 
 def test_a_lake_without_attributes_has_no_groups(lake: Lake, fill: Fill) -> None:
