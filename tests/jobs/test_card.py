@@ -232,6 +232,41 @@ def test_croissant_reads_every_row_of_an_export(people: Lake, tmp_path: Path, fo
     assert found["p3.png"]["image"].size == (48, 48)
 
 
+def test_formats_that_croissants_library_can_t_open_still_have_their_rows(
+    lake: Lake, fill: Fill, picture: Picture, tmp_path: Path
+) -> None:
+    """It opens JPEG and PNG, and what lies beside them; of a WebP alone it says that no such format is known."""
+    fill([("a.webp", "cat", picture(1, format="WEBP")), ("b.webp", None, picture(2, format="WEBP"))])
+    export.run(lake, str(tmp_path / "alone"), format="folders", card=Settings())
+    assert sorted((row["path"], row["label"] or "") for row in records(tmp_path / "alone")) == [
+        ("b.webp", ""),
+        ("cat/a.webp", "cat"),
+    ]
+    fill([("c.png", "cat", picture(3)), ("[d]", "cat", b"nothing that has a name")])
+    export.run(lake, str(tmp_path / "both"), format="folders", card=Settings())
+    assert issues(tmp_path / "both" / "croissant.json") == []
+    (tmp_path / "both" / "cat" / "[d]").write_bytes(picture(4))
+    assert {row["path"]: row["image"].size for row in records(tmp_path / "both")} == dict.fromkeys(
+        ["b.webp", "cat/a.webp", "cat/c.png", "cat/[d]"], (48, 48)
+    )
+
+
+@pytest.mark.parametrize("format", ["hf-parquet", "folders"])
+def test_no_label_and_a_split_of_its_own(lake: Lake, fill: Fill, picture: Picture, tmp_path: Path, format: str) -> None:
+    fill([("a.png", None, picture(1), {"split": "odd/one"}), ("b.png", None, picture(2), {"split": "train"})])
+    export.run(lake, str(tmp_path / "out"), format=format, card=Settings())
+    assert issues(tmp_path / "out" / "croissant.json") == []
+    found = {row["path"].rsplit("/", 1)[-1]: row for row in records(tmp_path / "out")}
+    assert {key: row["split"] for key, row in found.items()} == {"a.png": "odd/one", "b.png": "train"}
+    assert all(row.get("label") is None for row in found.values())
+
+
+def test_files_of_no_known_format_are_described_all_the_same(lake: Lake, fill: Fill, tmp_path: Path) -> None:
+    fill([("a", "cat", b"nothing that has a name")])
+    export.run(lake, str(tmp_path / "out"), format="folders", card=Settings())
+    assert [row["label"] for row in records(tmp_path / "out")] == ["cat"]
+
+
 @pytest.mark.parametrize("format", ["hf-parquet", "folders"])
 def test_hostile_names_are_data_and_nothing_else(
     lake: Lake, fill: Fill, picture: Picture, tmp_path: Path, format: str

@@ -282,6 +282,7 @@ def _classes(names: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _folders(exported: Exported) -> dict[str, Any]:
+    kinds = sorted(set(exported.endings.values()), key=lambda kind: (kind not in READABLE, kind))
     table = {
         "@type": "cr:FileObject",
         "@id": "table",
@@ -296,18 +297,18 @@ def _folders(exported: Exported) -> dict[str, Any]:
         "@id": "files",
         "name": "files",
         "description": "The pictures, in folders by split and class.",
-        "encodingFormat": sorted(set(exported.endings.values()), key=lambda kind: (kind not in READABLE, kind)),
+        "encodingFormat": kinds or ["application/octet-stream"],
         "includes": [*(f"*{ending}" for ending in exported.endings), *exported.plain],
     }
-    # A reader compares texts with texts: the expression makes one of the path.
-    key = _path("files", "(?s)^(.+)$", references={"fileObject": {"@id": "table"}, "extract": {"column": "file"}})
-    content = {"source": {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "content"}}}
-    fields = [
-        _field("path", "sc:Text", key),
-        _field("image", "sc:ImageObject", content),
-        *(_field(name, "sc:Text", _of_table(name)) for name in ("label", "split")),
-        *(_attribute(name, _of_table(name)) for name in exported.columns),
-    ]
+    if kinds and kinds[0] in READABLE:
+        # A reader compares texts with texts: the expression makes one of the path.
+        key = _path("files", "(?s)^(.+)$", references={"fileObject": {"@id": "table"}, "extract": {"column": "file"}})
+        content = {"source": {"fileSet": {"@id": "files"}, "extract": {"fileProperty": "content"}}}
+        fields = [_field("path", "sc:Text", key), _field("image", "sc:ImageObject", content)]
+    else:  # rows without pictures are better than none
+        fields = [_field("path", "sc:Text", _of_table("file"))]
+    fields += [_field(name, "sc:Text", _of_table(name)) for name in ("label", "split")]
+    fields += [_attribute(name, _of_table(name)) for name in exported.columns]
     return {"distribution": [table, files], "recordSet": [_records(fields)]}
 
 
