@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from PIL import Image
 
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.machine import provenance
+from tests.browser import chromium
 
 # A loaded machine is no failure: how long an example takes is not what a property is about.
 settings.register_profile("secondlook", deadline=None)
@@ -49,6 +51,13 @@ def spark() -> Iterator[object]:
     running = session(SparkSettings())
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium for pages and screens."""
+    with chromium() as running:
+        yield running
 
 
 @pytest.fixture

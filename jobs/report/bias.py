@@ -101,8 +101,10 @@ def _card(lake: Lake, version: Version, settings: Settings) -> dict[str, dict[st
 def _said(card: CardSettings) -> dict[str, str]:
     from secondlook.pipeline.report.card.text import ASKED
 
-    named = {name: name.replace("_", " ") for name in ASKED}
-    return {told: str(getattr(card, name)).strip() or f"nobody said {ASKED[name]}" for name, told in named.items()}
+    told = {name: str(getattr(card, name)).strip() for name in ASKED}
+    said = {name.replace("_", " "): text for name, text in told.items() if text}
+    silent = "; ".join(ASKED[name] for name, text in told.items() if not text)
+    return said | ({"nobody said yet": f"{silent} ([card] in secondlook.toml says it)"} if silent else {})
 
 
 def _known(told: CardFacts) -> dict[str, str]:

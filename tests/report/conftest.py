@@ -1,7 +1,8 @@
 """Facts of a small dataset whose every text tries to break out of the page."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,3 +154,42 @@ def hostile() -> Callable[..., f.Facts]:
 def new() -> Callable[..., f.Facts]:
     """Facts of a lake that was only ingested."""
     return lambda **changes: dataclasses.replace(bare(), **changes)
+
+
+@pytest.fixture
+def visit(browser: Any, tmp_path: Path) -> Iterator[Callable[..., tuple[Any, list[str]]]]:
+    """Open a page from disk: the page, and a list of everything that it should not have done."""
+    contexts = []
+
+    def go(html: str, width: int = 1280, **options: Any) -> tuple[Any, list[str]]:
+        file = tmp_path / "a report #1.html"
+        file.write_text(html, encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": 800}, **options)
+        contexts.append(context)
+        page, seen = context.new_page(), []
+
+        def dialog(box: Any) -> None:
+            seen.append(f"dialog {box.message}")
+            box.dismiss()
+
+        def request(asked: Any) -> None:
+            if not asked.url.startswith("data:") and asked.url != file.as_uri():
+                seen.append(f"request {asked.url}")
+
+        page.on(
+            "requestfinished",
+            lambda asked: (
+                None if asked.url.startswith(("data:", file.as_uri())) else seen.append(f"loaded {asked.url}")
+            ),
+        )
+        page.on("dialog", dialog)
+        page.on("request", request)
+        page.on("console", lambda message: seen.append(f"console {message.text}"))
+        page.on("pageerror", lambda error: seen.append(f"error {error}"))
+        page.goto(file.as_uri())
+        page.wait_for_load_state("networkidle")
+        return page, seen
+
+    yield go
+    for context in contexts:
+        context.close()

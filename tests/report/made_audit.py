@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from secondlook.pipeline.bias.rules import RULES
 from secondlook.pipeline.core.comparison import (
     AuditedAttribute,
     Changed,
@@ -21,17 +22,10 @@ from secondlook.pipeline.core.comparison import (
     Worse,
 )
 from secondlook.pipeline.core.groups import NOT_SAID, Group
-from secondlook.pipeline.core.rules import Rule
 from secondlook.pipeline.core.statistics import Interval, wilson
 from secondlook.pipeline.report.bias import facts as f
 
 Columns = Mapping[str, npt.NDArray[np.str_]]
-RULES = {
-    code: Rule(
-        code, f"rule {code}", f"What `{code}` says.", "Because.", "So.", "Do `this`.", "ours", limits="Wrong where …"
-    )
-    for code in (f"SL40{n}" for n in range(1, 8))
-}
 SITES = {"harbour": 0.34, "market": 0.3, "hill": 0.2, "station": 0.13, "island": 0.03}
 LIGHTS = {"day": 0.62, "dusk": 0.24, "lamp": 0.14}
 HANDS = {"right": 0.7, "left": 0.18, NOT_SAID: 0.12}

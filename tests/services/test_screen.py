@@ -5,7 +5,6 @@
 
 import io
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ from PIL import Image
 from secondlook.jobs.studio.send import send
 from secondlook.labeling.studio import tasks
 from secondlook.pipeline.core.identity import content_id
-from tests.report.test_browser import FLAGS
 
 from .label_studio import LabelStudio, Person
 from .sending import Waiting, train, waiting
@@ -25,19 +23,6 @@ from .sending import Waiting, train, waiting
 DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 EVIL = "<img src=x onerror=window.hacked=1>"
 SIZES = {"desktop": (1280, 800), "phone": (390, 844)}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no chromium on this machine: apt-get install --no-install-recommends chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        running = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield running
-        running.close()
 
 
 @pytest.fixture

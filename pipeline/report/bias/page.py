@@ -47,6 +47,7 @@ def _settings(audit: GroupAudit) -> dict[str, str]:
         "false findings": f"any in at most {audit.alpha:.3g} of reports without a difference",
         "correction": CORRECTIONS.get(audit.correction, audit.correction),
         "smallest finding": words.points(audit.least_gap),
+        **({"smallest tie": f"npmi {audit.least_npmi:.3g}"} if audit.of("SL404") else {}),
         "smallest group": f"{audit.min_cell:,} pictures",
         "attributes crossed": f"up to {audit.depth}",
         "seed": str(audit.seed),

@@ -137,9 +137,8 @@ def _measure(measure: Measure, allowed: set[Group], silent: set[str]) -> Measure
     if len(groups) == len(measure.groups):
         return measure
     kept = any(one.group == measure.worst for one in groups)
-    return dataclasses.replace(
-        measure, groups=groups, gap=measure.gap if kept else None, worst=measure.worst if kept else None
-    )
+    # The gap may be to a group that is not shown any more.
+    return dataclasses.replace(measure, groups=groups, gap=None, worst=measure.worst if kept else None)
 
 
 def _tested(measure: Measure) -> set[Group]:

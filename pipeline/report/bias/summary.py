@@ -124,9 +124,11 @@ def _unknown(shown: Shareable) -> str:
     audit = shown.audit
     parts = []
     if shown.too_small:
-        parts.append(f"{many(shown.too_small, 'line')} of groups with fewer than {many(audit.min_cell, 'picture')}")
+        parts.append(
+            f"groups with fewer than {many(audit.min_cell, 'picture')} ({many(shown.too_small, 'comparison')} less)"
+        )
     if shown.beside:
-        parts.append(f"{many(shown.beside, 'line')} that would give such a group’s number away")
+        parts.append(f"groups that would give a small one’s number away ({many(shown.beside, 'comparison')} less)")
     without = [
         f"{many(one.missing, 'picture')} without {isolated(one.name, 40)}" for one in audit.attributes if one.missing
     ]
@@ -134,8 +136,9 @@ def _unknown(shown: Shareable) -> str:
         parts.append(f"who is in {_listed(without[:6])}")
     if audit.estimated:
         parts.append(f"what is so of people where a model estimated it ({_named(sorted(audit.estimated))})")
-    if audit.notes:
-        parts.append(f"what {_named(sorted(audit.notes), 7)} would look at, for the reasons below")
+    silent = sorted(code for code in audit.notes if not audit.of(code))
+    if silent:
+        parts.append(f"what {_named(silent, 7)} would look at, for the reasons below")
     parts.append("what nobody wrote down, or other pictures than these")
     return f"Nothing is said of {'; of '.join(parts)}."
 

@@ -64,6 +64,7 @@ class Shown:
     told: Sequence[str]  # its findings as sentences, the most harmful first
     findings: int
     sight: str
+    worst: str
     alternative: str
     remedies: Sequence[tuple[str, Sequence[str]]]
     pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
@@ -199,6 +200,7 @@ def _shown(measure: Measure, shown: Shareable, facts: BiasFacts) -> Shown:
         on=on,
         told=[sentence(measure, one, audit, among=False) for one in worst_first[:MOST_SENTENCES]],
         findings=len(found),
+        worst=group_name(measure.worst, audit.estimated) if measure.worst and measure.worse != "either" else "",
         sight=seen(measure, list(measure.groups), audit.power),
         alternative=_alternative(measure, lines, len(found)),
         remedies=[

@@ -41,7 +41,7 @@ def bare(value: float, unit: Unit) -> str:
     if math.isnan(value):
         return "–"
     size = f"{abs(value) * 100:.1f}" if unit != "npmi" else f"{abs(value):.2f}"
-    return ("−" if value < 0 else "+" if float(size) else "") + size
+    return ("" if not float(size) else "−" if value < 0 else "+") + size
 
 
 def amount(value: float, unit: Unit) -> str:
