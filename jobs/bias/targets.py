@@ -40,7 +40,14 @@ COLUMNS = ("why", "measure", "group", "have", "share", "wanted", "alone", "colle
 
 def targets(audit: GroupAudit) -> list[Target]:
     """All targets of an audit: shares first, as far as it has a reference, then gaps, groups that lack most first."""
-    return [*_shares(audit), *(one for measure in audit.measures for one in _gaps(audit, measure))]
+    found = [*_shares(audit), *(one for measure in audit.measures for one in _gaps(audit, measure))]
+    return [one._replace(note=_with_estimates(audit, one)) for one in found]
+
+
+def _with_estimates(audit: GroupAudit, one: Target) -> str:
+    """Its note, and that a model estimated who is in the group."""
+    names = sorted(audit.estimated & set(one.group.attributes))
+    return "; ".join([*([one.note] if one.note else []), *(f"{name} was estimated by a model" for name in names)])
 
 
 def table(found: Sequence[Target], min_cell: int = 0) -> str:

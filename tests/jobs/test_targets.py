@@ -1,11 +1,12 @@
 """Collection targets of an audit: rows and their CSV."""
 
 import csv
+import dataclasses
 import io
 
 from secondlook.jobs.bias.targets import COLUMNS, GAP, table, targets
 from secondlook.pipeline.bias.power import power
-from secondlook.pipeline.core.comparison import Compared, Estimate, GroupAudit, Measure
+from secondlook.pipeline.core.comparison import AuditedAttribute, Compared, Estimate, GroupAudit, Measure
 from secondlook.pipeline.core.groups import Group
 from secondlook.pipeline.core.statistics import Interval
 
@@ -62,6 +63,13 @@ def test_the_table_reads_back_and_hides_small_groups() -> None:
     assert (small["have"], small["share"], small["collect"]) == ("", "", "")
     assert next(row for row in rows if row["group"] == "age old")["collect"] == "46"
     assert table([]) == ",".join(COLUMNS) + "\n"
+
+
+def test_a_group_that_a_model_estimated_says_so() -> None:
+    estimated = dataclasses.replace(audited(SHARES), attributes=(AuditedAttribute("age", {}, estimated=True),))
+    told = {one.group.name: one.note for one in targets(estimated)}
+    assert told["age old"].endswith("age was estimated by a model")
+    assert "estimated" not in told["race A"]
 
 
 def test_a_name_of_a_group_is_no_formula() -> None:
