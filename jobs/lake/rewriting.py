@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 
 from pyiceberg.exceptions import CommitFailedException
 from pyiceberg.io.pyarrow import parquet_file_to_data_file
-from pyiceberg.manifest import DataFile, ManifestEntryStatus
+from pyiceberg.manifest import DataFile
 from pyiceberg.table import Table as IcebergTable
 from pyiceberg.table import TableProperties
 
@@ -30,10 +30,10 @@ def rebuilt(lake: Lake, name: str, versions: Iterable[Version], cleaned: Cleaned
     """
     table = lake.iceberg(name, fresh=True)
     wanted = sorted({version.tables[name] for version in versions if name in version.tables})
-    files, bounded = _files(table, wanted)
+    files = _files(table, wanted)
     known = {file.file_path: file for its in files.values() for file in its}
     after = {url: cleaned(name, url) for url in known}
-    if not bounded and all(url == new for url, new in after.items()):
+    if all(url == new for url, new in after.items()):
         return {}
     root = table.current_snapshot()
     assert root is not None, "a table is made with a root snapshot"
@@ -42,11 +42,10 @@ def rebuilt(lake: Lake, name: str, versions: Iterable[Version], cleaned: Cleaned
     return empty | _written(lake, name, {old: its for old, its in lists.items() if its}, known, branch)
 
 
-def _files(table: IcebergTable, snapshots: Iterable[int]) -> tuple[dict[int, list[DataFile]], bool]:
-    """The data files of each snapshot, and whether a manifest of one also speaks of files that it does not read."""
+def _files(table: IcebergTable, snapshots: Iterable[int]) -> dict[int, list[DataFile]]:
+    """The data files of each snapshot."""
     found: dict[int, list[DataFile]] = {}
     read: dict[str, list[DataFile]] = {}
-    bounded = False
     for number in snapshots:
         snapshot = table.snapshot_by_id(number)
         if snapshot is None:
@@ -54,12 +53,10 @@ def _files(table: IcebergTable, snapshots: Iterable[int]) -> tuple[dict[int, lis
         found[number] = []
         for manifest in snapshot.manifests(table.io):
             if manifest.manifest_path not in read:
-                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=False)
-                live = [entry.data_file for entry in entries if entry.status != ManifestEntryStatus.DELETED]
-                read[manifest.manifest_path] = live
-                bounded |= len(live) < len(entries)
+                entries = manifest.fetch_manifest_entry(table.io, discard_deleted=True)
+                read[manifest.manifest_path] = [entry.data_file for entry in entries]
             found[number] += read[manifest.manifest_path]
-    return found, bounded
+    return found
 
 
 def _written(

@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,7 @@ from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import ConflictError, SecondlookError, UserError
 from secondlook.pipeline.core.identity import content_id, sample_id
 from secondlook.pipeline.core.schemas import TABLES
+from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.images.fingerprint import fingerprint
 from tests.jobs.conftest import NOW, filler
 
@@ -601,6 +604,10 @@ from secondlook.jobs.lake.store import Attempt, Lake
 from secondlook.pipeline.core.config import Settings
 where, key, point = sys.argv[1:]
 die = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+if point == "any":
+    print("ready", flush=True)
+    sys.stdin.readline()
+    point = "forget prove never 0"
 module, name, when, nth = point.split()
 place = {"forget": forget, "erase": erase, "work": work, "Attempt": Attempt, "maintenance": maintenance, "files": erase._Files}[module]
 real, left = getattr(place, name), [int(nth)]
@@ -683,3 +690,36 @@ def test_killed_for_real_readers_see_before_or_after(scene: Scene, point: str) -
     died = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
     assert died.returncode == -9, died.stderr[-2000:]
     after_a_kill(scene, point)
+
+
+MANY = int(os.environ.get("SECONDLOOK_KILLS", "200"))  # of a soak
+
+
+@pytest.mark.parametrize("n", [pytest.param(2, id="2"), pytest.param(MANY, id="many", marks=pytest.mark.soak)])
+def test_killed_at_random_moments(filled: tuple[Scene, Path], record: Callable[..., None], n: int) -> None:
+    moments = generator(7, "forget kills")
+    start = time.monotonic()
+    filled[0].restored(filled[1]).forget(ANNA)
+    longest = 2 * (time.monotonic() - start)
+    states = Counter[str]()
+    for _ in range(n):
+        scene = filled[0].restored(filled[1])
+        words = [sys.executable, "-c", KILLED, str(scene.lake.root), ANNA, "any"]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+        with subprocess.Popen(words, text=True, **pipes) as child:  # type: ignore[call-overload]
+            assert child.stdout.readline() == "ready\n"
+            child.stdin.write("go\n")
+            child.stdin.flush()
+            time.sleep(moments.uniform(0.0, longest))
+            child.kill()
+        lake = Lake(str(scene.lake.root))
+        forgot = any(one.job == "forget" for one in lake.versions.all())
+        keys = dataset.samples(lake, lake.at())["key"].to_pylist()
+        assert len(keys) == (7 if forgot else 9)
+        assert (ANNA in keys) is not forgot
+        states["after" if forgot else "before"] += 1
+        if forget.resume(lake, Settings(), offline=True) is None and not forgot:
+            scene.forget(ANNA)
+        assert seen(Path(lake.root), scene.texts()) == []
+        assert sum(one.job == "forget" for one in lake.versions.all()) == 1
+    record("forget_kills", n=n, lakes_as=states, left_on_disk=0)
