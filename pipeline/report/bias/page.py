@@ -34,6 +34,7 @@ def _environment() -> jinja2.Environment:
         "within": words.reach,
         "between": words.apart,
         "chance": words.chance,
+        "valued": words.valued,
         "estimate": words.estimate,
         "points_of": words.points,
         "gap": _gap,

@@ -18,11 +18,16 @@ def isolated(text: object, longest: int = LONGEST_NAME) -> str:
     return "\N{FIRST STRONG ISOLATE}" + TURNS.sub("", clean(text, longest)) + "\N{POP DIRECTIONAL ISOLATE}"
 
 
+def valued(value: str, longest: int = LONGEST_NAME) -> str:
+    """A value of an attribute, which may be an empty text."""
+    return clean(value, longest) or "(empty)"
+
+
 def group_name(group: Group, estimated: frozenset[str] = frozenset(), longest: int = LONGEST_NAME) -> str:
     """A group as it is called everywhere on the page; an attribute that a model estimated says so."""
     each = max(longest // max(group.depth, 1), 24)
     return ", ".join(
-        f"{clean(attribute, each)}{' (estimated)' if attribute in estimated else ''}: {clean(value, each)}"
+        f"{clean(attribute, each)}{' (estimated)' if attribute in estimated else ''}: {valued(value, each)}"
         for attribute, value in group.values
     )
 
