@@ -23,7 +23,7 @@ _RULES = (
         why="A model is worst on those it has seen least of, and an average over the dataset hides them.",
         how=(
             "Runs where [bias] `reference` is a CSV file (attribute, value, share: a census, the target market) or `uniform`. The share of "
-            "each group is held against its reference share, that of crossed attributes against the product of theirs, by an exact binomial test. "
+            "each value of an attribute, of the pictures that say one, is held against its reference share by an exact binomial test; crossed attributes are not compared, as a reference gives one attribute at a time. "
             + COMPARED
             + "The finding says how many pictures of the group are missing, while all others stay as they are. The score is the difference of the shares."
         ),
@@ -34,8 +34,7 @@ _RULES = (
         source="REVISE, Wang, Liu, Zhang, Kleiman, Kim, Zhao, Shirai, Narayanan, Russakovsky 2022; Aequitas, Saleiro et al. 2018; the exact test and what is missing: ours",
         limits=(
             "It knows what the attribute column says, not who is in the picture. A reference is a choice: being like a census is not the same "
-            "as having enough pictures of everybody to learn from. Only too small shares are findings. Crossed groups assume that the reference's attributes are "
-            "independent, unless the file gives them together. " + SMALL
+            "as having enough pictures of everybody to learn from. Only too small shares are findings. What those who did not say could change is in the evidence, as bounds. Here a value that few pictures have, or none, is compared, too, where at least `min_cell` pictures say the attribute: who is missing is what the rule is about. " + SMALL
         ),
         thresholds=(*THRESHOLDS, "reference"),
     ),
@@ -98,10 +97,10 @@ _RULES = (
         what="A class is found with a group much more, or much less, often than chance would have it.",
         why="A model learns the group as a sign of the class: all nurses are women, all doctors men, and it says so of people it has not seen.",
         how=(
-            "For each pair of a class and a group the normalized pointwise mutual information of the two: -1 never together, 0 independent, 1 only together, with a bootstrap interval; "
+            "For each pair of a class and a group the normalized pointwise mutual information of the two: -1 never together, 0 independent, 1 only together, with a score interval; "
             "the lift (how many times as often as by chance) is in the evidence. Of up to 20 classes all, else the 20 most frequent. "
             + COMPARED
-            + "`least_gap` is not asked for here, as this is no difference of shares, but an association must have an interval that leaves out 0. The score is its size."
+            + "Instead of `least_gap`, which is of shares, it is at least `least_npmi` large. The score is its size."
         ),
         todo=(
             "Collect pictures of the class without the group, and of the group without the class (`secondlook report --bias --targets targets.csv`), or `[train] reweigh`, which "
@@ -112,7 +111,7 @@ _RULES = (
             "Given labels are compared, wrong ones too. It says that two things go together in this dataset, not why, nor whether they do so in the world. "
             "npmi of rare pairs is large with few pictures: read its interval. " + SMALL
         ),
-        thresholds=THRESHOLDS,
+        thresholds=(*THRESHOLDS, "least_npmi"),
     ),
     Rule(
         code="SL405",
