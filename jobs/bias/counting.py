@@ -39,7 +39,7 @@ def count(
     outcomes: measure → its outcome function, which Spark sends to its workers. clusters: content_id and cluster of contents
     that are copies, from `clusters`. marks: name → ids of samples; each becomes a boolean column of the rows.
     """
-    cells = partial(_cells, grouping)
+    cells = partial(_cells, grouping) if grouping.attributes else None
     beside = Beside(cells, model, NO_CLUSTERS if clusters is None else clusters, marks or {})
     names = list(model.classes) if model else []
     rows = carrier.celled(beside, partial(counted, outcomes, names), MOST_COUNTS)

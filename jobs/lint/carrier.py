@@ -46,11 +46,11 @@ CHUNK = 10_000  # findings that are Python objects at a time
 class Beside(NamedTuple):
     """What Carrier.celled brings beside each sample.
 
-    cells: from attributes, map<str, str> (N,), as they read to codes of cells (N,). model: whose predictions and evidence, None for none.
+    cells: from attributes, map<str, str> (N,), as they read to codes of cells (N,); None: one cell, 0, holds all. model: whose predictions and evidence, None for none.
     clusters: content_id and cluster (int64) of contents that are copies. marks: name → ids of the samples that bear it.
     """
 
-    cells: Callable[[pa.ChunkedArray], pa.Array]
+    cells: Callable[[pa.ChunkedArray], pa.Array] | None
     model: "Model | None"
     clusters: pa.Table
     marks: Mapping[str, pa.Array]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
@@ -115,7 +116,8 @@ class LocalTables(Carrier):
 
     def celled(self, beside: Beside, count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:  # noqa: D102
         rows = self._everything.select(["sample_id", "content_id", "split", "label"])
-        rows = rows.append_column("cell", beside.cells(self._everything["attributes"]))
+        one = pa.array(np.zeros(rows.num_rows, np.int64))
+        rows = rows.append_column("cell", beside.cells(self._everything["attributes"]) if beside.cells else one)
         prints = self.lake.latest("fingerprints", self.version, ["content_id", *PICTURED])
         for table in (prints, *self._predicted(beside.model), beside.clusters):
             rows = _beside(rows, table, "content_id", keep=True)

@@ -47,6 +47,7 @@ from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
+ROWS = 65_536  # that are counted at a time
 PARTITION_ROWS = 250_000  # at most, in what is shuffled: lists of classes and vectors of so many fit in a small JVM
 
 
@@ -175,12 +176,11 @@ class SparkTables(Carrier):
         from pyspark.sql import functions as f
         from pyspark.sql.pandas.types import from_arrow_schema
 
-        meant = read_attributes(self.lake, self.version)
-        maps = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
-        cells = maps.select("sample_id", "attributes").mapInArrow(
-            partial(_as_cells, meant, beside.cells), "sample_id string, cell long"
-        )
-        rows = self._samples.select("sample_id", "content_id", "split", "label").join(cells, "sample_id")
+        rows = self._samples.select("sample_id", "content_id", "split", "label")
+        if beside.cells is None:
+            rows = rows.withColumn("cell", f.lit(0).cast("long"))
+        else:
+            rows = rows.join(self._celled(beside.cells), "sample_id")
         for name, ids in beside.marks.items():  # before the rows are sent to where their contents are
             marked = self.spark.createDataFrame(pa.table({"sample_id": pc.unique(ids)})).withColumn(name, f.lit(True))
             rows = rows.join(marked, "sample_id", "left").withColumn(name, f.coalesce(name, f.lit(False)))
@@ -190,13 +190,19 @@ class SparkTables(Carrier):
         rows = rows.join(f.broadcast(self.spark.createDataFrame(beside.clusters)), "content_id", "left")
 
         def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            yield from summed_cells((count(pa.Table.from_batches([one])) for one in batches), most).to_batches()
+            yield from summed_cells(map(count, _gathered(batches)), most).to_batches()
 
         with _told():
             parts = rows.mapInArrow(work, from_arrow_schema(CELLS))
             whole = parts.groupBy(*CELLS.names[:-1]).agg(f.sum("n").alias("n")).limit(most + 1).toArrow()
         refuse_many(whole.num_rows, most)
         return whole.cast(CELLS)
+
+    def _celled(self, cells: Callable[[pa.ChunkedArray], pa.Array]) -> "DataFrame":
+        """sample_id and the code of the cell."""
+        maps = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
+        work = partial(_as_cells, read_attributes(self.lake, self.version), cells)
+        return maps.select("sample_id", "attributes").mapInArrow(work, "sample_id string, cell long")
 
     def _predicted(self, model: dataset.Model | None) -> "Iterator[DataFrame]":
         """What LocalTables has beside samples of a model."""
@@ -291,9 +297,21 @@ def _as_cells(
     meant: Attributes, cells: Callable[[pa.ChunkedArray], pa.Array], batches: Iterator[pa.RecordBatch]
 ) -> Iterator[pa.RecordBatch]:
     """Samples with the codes of their cells in place of their attributes: a map is large to send to and fro."""
+    for rows in _gathered(batches):
+        attributes = meant.applied(rows["attributes"])
+        yield from pa.table({"sample_id": rows["sample_id"], "cell": cells(attributes)}).to_batches()
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Batches put together to ROWS rows and more: what has a cost of its own for each call is called less often."""
+    held: list[pa.RecordBatch] = []
     for batch in batches:
-        attributes = meant.applied(batch["attributes"])
-        yield pa.record_batch({"sample_id": batch["sample_id"], "cell": cells(attributes)})
+        held.append(batch)
+        if sum(one.num_rows for one in held) >= ROWS:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _followed(model: dataset.Model, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
