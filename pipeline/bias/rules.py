@@ -29,7 +29,7 @@ _RULES = (
         ),
         todo=(
             "Collect the missing pictures: `secondlook report --bias --targets targets.csv` writes how many of whom. Until they are there, "
-            "train with `[train] reweigh`, which weighs the group as the reference says, and look at SL403 again."
+            'train with `[train] reweigh` and `reweigh_to = "reference"`, which weighs the group as the reference says, and look at SL403 again.'
         ),
         source="REVISE, Wang, Liu, Zhang, Kleiman, Kim, Zhao, Shirai, Narayanan, Russakovsky 2022; Aequitas, Saleiro et al. 2018; the exact test and what is missing: ours",
         limits=(
@@ -79,7 +79,7 @@ _RULES = (
         ),
         todo=(
             "Check the labels of the group first (SL402). Then more pictures of it (`secondlook report --bias --targets targets.csv`), or a batch of the group to people "
-            '(`secondlook review push --group GROUP`), or `[train] reweigh = "balanced"`; train again, and read the same table again.'
+            '(`secondlook review push --group GROUP`), or `[train] reweigh` with `reweigh_to = "equal"`; train again, and read the same table again.'
         ),
         source="Fairlearn's MetricFrame, Bird et al. 2020; equalized odds, Hardt, Price, Srebro 2016; Buolamwini, Gebru 2018; calibration by group, Pleiss et al. 2017",
         limits=(
