@@ -191,10 +191,11 @@ def remedies(measure: Measure, one: Compared) -> list[str]:
     names = ",".join(one.group.attributes)
     balance = f"[review] balance = {_toml(names)}"
     return {
-        "SL401": [TARGETS, '[train] reweigh = "balanced"'],
+        "SL401": [TARGETS, f'{weigh}, reweigh_to = "reference"'],
         "SL402": [people, "secondlook review push --audit 200"],
-        "SL403": [people, TARGETS, '[train] reweigh = "balanced"'],
-        "SL404": [TARGETS, '[train] reweigh = "balanced"'],
+    weigh = f"[train] reweigh = {_toml(names)}"
+        "SL403": [people, TARGETS, f'{weigh}, reweigh_to = "equal"'],
+        "SL404": [TARGETS, weigh],
         "SL405": [people],
         "SL406": [balance, people],
         "SL407": [TARGETS],
