@@ -191,11 +191,14 @@ def run(
     with_images: bool = False,
     form: str = "html",
     figures: Path | None = None,
+    targets: Path | None = None,
 ) -> dict[str, Any]:
-    """Write the page (or, as `form` json, its figures) of a version to `output`, and the figures to `figures`, too.
+    """Write the page (or, as `form` json, its figures) of a version to `output`, the figures to `figures`, and how many pictures of whom to `targets`.
 
     The summary says where it lies and what it found. `findings` counts as lint does, those that can't be shown as well.
     """
+    from secondlook.jobs.bias.targets import table
+    from secondlook.jobs.bias.targets import targets as wanted
     from secondlook.jobs.report.report import write_atomically
     from secondlook.pipeline.report.bias.figures import figures as figures_of
     from secondlook.pipeline.report.bias.page import render
@@ -208,11 +211,14 @@ def run(
     size = write_atomically(path, render(shown) if form == "html" else told)
     if figures is not None:
         write_atomically(figures.expanduser().absolute(), told)
+    if targets is not None:
+        write_atomically(targets.expanduser().absolute(), table(wanted(facts.audit), settings.bias.min_cell))
     findings = sum(len(its) for its in (facts.found or {}).values())
     return {
         "output": str(output),
         "url": path.as_uri(),
         "figures": str(figures) if figures else None,
+        "targets": str(targets) if targets else None,
         "bytes": size,
         "version": facts.version,
         "samples": facts.audit.samples,

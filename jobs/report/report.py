@@ -105,6 +105,13 @@ def report(
     figures: Annotated[
         Path | None, typer.Option(metavar="FILE", help="With --bias: write the figures there as JSON, too.")
     ] = None,
+    targets: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --bias: write how many pictures of whom to collect, as CSV. For who collects, not for sharing.",
+        ),
+    ] = None,
     fail_above: Annotated[
         int | None,
         typer.Option(
@@ -147,6 +154,7 @@ def report(
         "--since": since,
         "--with-images": with_images,
         "--figures": figures,
+        "--targets": targets,
         "--fail-above": fail_above is not None,
     }
     if not bias and (given := [name for name, value in {**only, "--format json": format != "html"}.items() if value]):
@@ -170,6 +178,7 @@ def report(
         with_images=with_images,
         form=format,
         figures=figures,
+        targets=targets,
     )
     console.finish(summary, as_json=json, lines=lambda: _bias_lines(summary))
     return 0 if summary["clean"] else 1

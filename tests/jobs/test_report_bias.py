@@ -207,7 +207,7 @@ def test_a_reference_shows_who_is_missing_and_the_same_page_comes_twice(
     settings = dataclasses.replace(FEW, bias=dataclasses.replace(FEW.bias, reference=str(reference)))
     pages = []
     for name in ("one.html", "two.html"):
-        bias.run(people[0], settings, tmp_path / name)
+        bias.run(people[0], settings, tmp_path / name, targets=tmp_path / "targets.csv")
         pages.append((tmp_path / name).read_text())
     assert pages[0] == pages[1]
     text = re.sub("[\u2068\u2069]", "", re.sub(r"<[^>]+>", "", pages[0]))
@@ -216,3 +216,8 @@ def test_a_reference_shows_who_is_missing_and_the_same_page_comes_twice(
         text,
     )
     assert "violet" not in pages[0]
+    targets = (tmp_path / "targets.csv").read_text().splitlines()
+    assert any(re.match(r"share,share,race grey,\d+,0\.\d+,0\.5000,\d+,", line) for line in targets)
+    assert any(
+        re.match(r"share,share,race violet,,,", line) for line in targets
+    )  # whom to look for, not how few there are

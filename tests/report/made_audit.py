@@ -143,7 +143,10 @@ def audit(
     for at, its in enumerate(measures):
         groups = [dataclasses.replace(one, adjusted=adjusted[at, place]) for place, one in enumerate(its.groups)]
         alone = sorted((one for one in groups if one.group.depth == 1), key=lambda one: one.raw.value)
-        gap = Estimate(alone[-1].raw.value - alone[0].raw.value, Interval(0.0, 0.3)) if alone else None
+        ends = [alone[0].raw, alone[-1].raw] if alone else []
+        half = sum((one.interval.high - one.interval.low) ** 2 for one in ends) ** 0.5 / 2
+        apart = ends[1].value - ends[0].value if ends else 0.0
+        gap = Estimate(apart, Interval(max(apart - half, 0.0), apart + half)) if alone else None
         worst = (alone[-1] if its.worse == "higher" else alone[0]).group if alone else None
         done.append(dataclasses.replace(its, groups=groups, gap=gap, worst=worst))
     attributes = [
@@ -217,5 +220,5 @@ def changed(of: GroupAudit, seed: int = 5) -> list[Changed]:
 
 def facts(of: GroupAudit, **changes: Any) -> f.BiasFacts:
     """Facts of a page on an audit."""
-    plain = f.BiasFacts("harbour signs", of.version, "2026-01-02 03:04 UTC", of, RULES, model="generalist-6")
+    plain = f.BiasFacts("harbour digits", of.version, "2026-01-02 03:04 UTC", of, RULES, model="generalist-6")
     return dataclasses.replace(plain, **changes)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from secondlook.jobs.lint.people import remedies as next_steps
 from secondlook.pipeline.report.bias.facts import BiasFacts
 from secondlook.pipeline.report.bias.page import render
 from secondlook.pipeline.report.bias.view import view
@@ -27,19 +28,9 @@ OPEN = "document.querySelectorAll('details').forEach(one => one.open = true)"
 
 def planted() -> BiasFacts:
     audit = made.planted(4000)
-    remedies = {
-        (one.rule, its.group): ["secondlook review push --group 'site=harbour,light=lamp' --budget 200"]
-        for one in audit.measures
-        for its in one.groups
-    }
-    return made.facts(
-        audit,
-        found=found(audit),
-        since=5,
-        changes=made.changed(audit),
-        remedies=remedies,
-        provenance={"secondlook": "0.1"},
-    )
+    remedies = {(one.rule, its.group): next_steps(one, its) for one in audit.measures for its in one.groups}
+    card = {"What people said": {"purpose": "to try out an audit by groups: sites, lights and hands are made up"}}
+    return made.facts(audit, found=found(audit), since=5, changes=made.changed(audit), remedies=remedies, card=card)
 
 
 PAGES: dict[str, Callable[[], BiasFacts]] = {

@@ -26,7 +26,7 @@ SECTIONS = (
     Section("model", "The model", ("SL403",), "Model"),
     Section("annotators", "Annotators", ("SL405",), "People"),
     Section("queue", "The queue", ("SL406",), "Queue"),
-    Section("quality", "Picture quality", ("SL407",), "Pictures"),
+    Section("quality", "Picture quality", ("SL407",), "Quality"),
 )
 
 
