@@ -17,6 +17,8 @@ import scipy.sparse as sp
 from secondlook.pipeline.bias.counts import Copies, Counts
 from secondlook.pipeline.core.statistics import EXACT_BELOW
 
+BLOCK = 100_000  # groups of copies at once
+
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -67,26 +69,8 @@ def effective(counts: Counts, hit: Flags, among: Flags, groups: "sp.csr_array") 
     total, hits = float(cells.n.sum()), float(cells.k.sum())
     if counts.copies is None:
         return Effective(n, total - n)
-    rows = _among(counts.copies, among)
-    _, cluster = np.unique(rows.cluster, return_inverse=True)
-    shape = (int(cluster.max()) + 1 if len(cluster) else 0, len(counts.cells))
-    size = sp.csr_array((np.ones(len(cluster)), (cluster, rows.cell)), shape=shape)
-    right = sp.csr_array((hit[rows.outcome].astype(np.float64), (cluster, rows.cell)), shape=shape)
-    inside, right_inside = (one @ groups.T.astype(np.float64) for one in (size, right))  # (J, G)
-    whole, right_whole = np.asarray(size.sum(axis=1)), np.asarray(right.sum(axis=1))
-    sums = _Sums(*(_total(one) for one in (inside * inside, inside * right_inside, right_inside * right_inside)))
-    pairs = ((inside, whole), (inside, right_whole), (right_inside, whole), (right_inside, right_whole))
-    crossed = [np.asarray(one.T @ other) for one, other in pairs]
-    outside = _Sums(
-        float(whole @ whole) - 2 * crossed[0] + sums.size,
-        float(whole @ right_whole) - crossed[1] - crossed[2] + sums.both,
-        float(right_whole @ right_whole) - 2 * crossed[3] + sums.hits,
-    )
-    copies, right_copies = _total(inside), _total(right_inside)
-    here = _amount(n, k, copies, right_copies, sums)
-    return Effective(
-        here, _amount(total - n, hits - k, whole.sum() - copies, right_whole.sum() - right_copies, outside)
-    )
+    inside, outside = _sums(_among(counts.copies, among), hit, groups)
+    return Effective(_amount(n, k, inside), _amount(total - n, hits - k, outside))
 
 
 def draws(counts: Counts, rng: np.random.Generator, times: int) -> Iterator[Ints]:
@@ -110,8 +94,10 @@ def draws(counts: Counts, rng: np.random.Generator, times: int) -> Iterator[Ints
 
 
 class _Sums(NamedTuple):
-    """Over groups of copies: the square of their pictures, these by their hits, and the square of their hits, (G,)."""
+    """Over groups of copies, (G,) each: their pictures and hits, the square of their pictures, these by their hits, the square of hits."""
 
+    n: Floats
+    k: Floats
     size: Floats
     both: Floats
     hits: Floats
@@ -122,17 +108,43 @@ def _among(copies: Copies, among: Flags) -> Copies:
     return Copies(copies.cluster[kept], copies.cell[kept], copies.outcome[kept])
 
 
+def _sums(rows: Copies, hit: Flags, groups: "sp.csr_array") -> tuple[_Sums, _Sums]:
+    """Of copies inside of each group (G, C), and of those outside of it."""
+    inside, outside = np.zeros((5, groups.shape[0])), np.zeros((5, groups.shape[0]))
+    _, cluster = np.unique(rows.cluster, return_inverse=True)
+    order = np.argsort(cluster, kind="stable")
+    most = int(cluster.max()) + 1 if len(cluster) else 0
+    for begin in range(0, most, BLOCK):
+        first, last = np.searchsorted(cluster[order], (begin, begin + BLOCK))
+        at = order[first:last]
+        place, shape = (cluster[at] - begin, rows.cell[at]), (BLOCK, groups.shape[1])
+        size = sp.csr_array((np.ones(len(at)), place), shape=shape)
+        right = sp.csr_array((hit[rows.outcome[at]].astype(np.float64), place), shape=shape)
+        a, t = size @ groups.T.astype(np.float64), right @ groups.T.astype(np.float64)  # (BLOCK, G)
+        all_a, all_t = np.asarray(size.sum(axis=1)), np.asarray(right.sum(axis=1))
+        here = np.array([_total(one) for one in (a, t, a * a, a * t, t * t)])
+        crossed = [np.asarray(one.T @ other) for one, other in ((a, all_a), (a, all_t), (t, all_a), (t, all_t))]
+        whole = [all_a.sum(), all_t.sum(), all_a @ all_a, all_a @ all_t, all_t @ all_t]
+        mixed = [here[0], here[1], 2 * crossed[0], crossed[1] + crossed[2], 2 * crossed[3]]
+        inside += here
+        # (A - a)^2 = A^2 - 2 A a + a^2, summed over groups of copies
+        outside += [
+            one - other + square for one, other, square in zip(whole, mixed, [0.0, 0.0, *here[2:]], strict=True)
+        ]
+    return _Sums(*inside), _Sums(*outside)
+
+
 def _total(matrix: "sp.csr_array") -> Floats:
     return np.asarray(matrix.sum(axis=0), np.float64).reshape(-1)
 
 
-def _amount(n: Floats, k: Floats, copies: Floats, hits: Floats, sums: _Sums) -> Floats:
-    """n pictures with k hits, of which `copies` with `hits` are in groups of copies."""
-    alike = (n - copies) + sums.size  # as if all copies agreed
+def _amount(n: Floats, k: Floats, copies: _Sums) -> Floats:
+    """n pictures with k hits, some of which are copies."""
+    alike = (n - copies.n) + copies.size  # as if all copies agreed
     least = np.where(n > 0, n * n / np.maximum(alike, 1e-300), 0.0)
     share = k / np.maximum(n, 1)
-    alone = (k - hits) * (1 - share) ** 2 + (n - copies - (k - hits)) * share**2
-    seen = alone + sums.hits - 2 * share * sums.both + share**2 * sums.size
+    alone = (k - copies.k) * (1 - share) ** 2 + (n - copies.n - (k - copies.k)) * share**2
+    seen = alone + copies.hits - 2 * share * copies.both + share**2 * copies.size
     with np.errstate(divide="ignore", invalid="ignore"):
         found = np.where(seen > 0, n * n * share * (1 - share) / seen, least)
     return np.where(least >= EXACT_BELOW, np.clip(found, least, n), least)

@@ -32,7 +32,7 @@ class BiasSettings(Checked):
     )
     correction: str = setting(
         "permutation",
-        "how false alarms over many comparisons are held down: smallest p of permutations, Benjamini-Yekutieli, or Holm",
+        "how false alarms over many comparisons are held down: smallest p of permutations, Holm, or Benjamini-Yekutieli, where alpha is what part of the findings may be false",
         choices=("permutation", "benjamini-yekutieli", "holm"),
     )
     permutations: int = setting(2000, "draws of the permutation test", unit="draws", low=200, high=1_000_000)
