@@ -58,6 +58,15 @@ def test_by_hand() -> None:
     assert silent.interval.high - silent.interval.low > 0.7  # and how little that is
 
 
+def test_answers_that_were_seldom_drawn_weigh_more() -> None:
+    """Of 1,000 doubted labels 100 are wrong; these were drawn ten times as often as the right ones, and 50 and 45 answered."""
+    bad = np.repeat([1.0, 0.0], [50, 45])
+    answers = Answers(np.zeros(95, np.int64), np.ones(95, np.int64), bad, np.where(bad > 0, 0.5, 0.05))
+    found = wrong(np.array([[0, 1000]]), np.ones((1, 95), bool), answers)
+    assert found.value[0] == pytest.approx(0.1, abs=0.01)
+    assert found.n[0, 1] < 60  # answers of unequal weight say less than their number
+
+
 def test_a_detector_that_is_noisier_on_a_group_alarms_by_doubts_and_not_by_answers() -> None:
     rng, doubts, answers = np.random.default_rng(1), 0, 0
     for _ in range(60):

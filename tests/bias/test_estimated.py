@@ -89,6 +89,12 @@ def test_crossed_groups_are_left_out_and_what_nobody_estimated_stays() -> None:
     ]  # fmt: skip
     assert [one.corrected is not None for one in mended.groups] == [True, True, *[False] * 5]
     assert mended.untested == plain.untested + 4
+    f, m = mended.groups[:2]
+    shares = np.linalg.solve([[0.9, 0.1], [0.1, 0.9]], [50, 90]) / 200  # symmetric, and 200 of each
+    assert f.corrected is not None
+    assert f.corrected.value == pytest.approx(shares[0])
+    assert f.against.value == pytest.approx((shares[1] * 200 + 55) / 400)  # who is not said is of the rest
+    assert m.effect.value > 0
     bare = left_out(plain, grouping)
     assert [one.group.name for one in bare.groups] == [one.group.name for one in mended.groups[2:]]
     assert bare.within is not None
