@@ -68,13 +68,15 @@ def _commit(lake: Lake, work: Work, files: "_Files", tried: int) -> Version | No
     attempt.append("tombstones", rows_of("tombstones", stones))
     attempt.append("projects", rows_of("projects", kept))
     told: dict[str, Any] = {
-        "work": work.id,
         "pictures": len(work.samples),
         "contents": len(work.contents),
         "tombstones": len(stones),
+        "rows": dict(sorted(files.dropped.items())),
+        "struck": dict(sorted(files.struck.items())),
+        "versions": len(changed),
+        "models": len(work.models),
     }
-    told |= {"rows": dict(sorted(files.dropped.items())), "struck": dict(sorted(files.struck.items()))}
-    return attempt.commit_rewritten(changed, told | {"versions": len(changed), "models": len(work.models)})
+    return attempt.commit_rewritten(changed, told, {"work": work.id})
 
 
 def _after(version: Version, instead: Mapping[str, Mapping[int, int]], gone: Gone) -> Version:

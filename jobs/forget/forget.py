@@ -105,7 +105,7 @@ def _finished(lake: Lake, settings: Settings, begun: Work, *, offline: bool, now
 
 def _version(lake: Lake, begun: Work) -> Version:
     """The version that the first commit of this list made."""
-    mine = [one for one in lake.versions.all() if one.job == FORGET and one.summary.get("work") == begun.id]
+    mine = [one for one in lake.versions.all() if one.job == FORGET and one.run.get("work") == begun.id]
     return mine[0] if mine else lake.at()
 
 
@@ -142,7 +142,10 @@ def forget(
         ),
     ] = False,
     undo: Annotated[
-        str | None, typer.Option("--undo", metavar="MARK", help="Let what this mark keeps out be ingested again.")
+        str | None,
+        typer.Option(
+            "--undo", metavar="MARK|v7", help="Let what this mark, or all of version 7, keeps out be ingested again."
+        ),
     ] = None,
     lake: LakeOption = None,
     settings: SettingsOption = None,
@@ -226,17 +229,15 @@ def _ask(agreed: Plan, *, models: bool, yes: bool) -> None:
     if yes:
         return
     _print_plan(agreed, models=models)
-    n = len(agreed.chosen.samples)
+    some = f"{_counted(len(agreed.chosen.samples), 'picture')} of {agreed.whole:,}"
     if not sys.stdin.isatty():
-        raise UserError(
-            f"{n:,} of {agreed.whole:,} pictures would be erased for good, and nobody can be asked: --yes does it"
-        )
-    typer.confirm(f"Erase {n:,} of {agreed.whole:,} pictures for good?", abort=True, err=True)
+        raise UserError(f"{some} would be erased for good, and nobody can be asked: --yes does it")
+    typer.confirm(f"Erase {some} for good?", abort=True, err=True)
 
 
 def _print_plan(agreed: Plan, *, models: bool) -> None:
     chosen, n = agreed.chosen, len(agreed.chosen.samples)
-    say(f"{n:,} of {agreed.whole:,} pictures, {_some(agreed.keys)}", style="bold")
+    say(f"{_counted(n, 'picture')} of {agreed.whole:,}: {_some(agreed.keys)}", style="bold")
     if chosen.copies:
         say(f"of them {len(chosen.copies):,} were not named and are the same picture, or near to it")
     rows = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in agreed.rows.items())
@@ -260,6 +261,15 @@ def _print_plan(agreed: Plan, *, models: bool) -> None:
         say(f"not touched: {_some(keys)} in {printable(source)}", style="yellow")
 
 
+def _counted(n: int, what: str) -> str:
+    """A count with its noun.
+
+    >>> _counted(1, "picture"), _counted(1200, "picture")
+    ('1 picture', '1,200 pictures')
+    """
+    return f"{n:,} {what}{'s' * (n != 1)}"
+
+
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
     return ", ".join(map(printable, names[:SHOWN])) + more
@@ -271,7 +281,8 @@ def _print(told: Mapping[str, Any] | None) -> None:
         return
     proof, console = told["proof"], out()
     console.print(
-        f"erased {told['pictures']:,} pictures ({told['contents']:,} contents), version {told['version']}", markup=False
+        f"erased {_counted(told['pictures'], 'picture')} ({_counted(told['contents'], 'content')}), version {told['version']}",
+        markup=False,
     )
     console.print(
         f"proved: nothing of them in {proof['files']:,} files ({proof['bytes'] / 2**20:,.1f} MiB) of the lake and its catalog",
@@ -285,7 +296,7 @@ def _print(told: Mapping[str, Any] | None) -> None:
     for one in told["elsewhere"]["left"]:
         say(one, style="yellow")
     for source, n in told["sources"].items():
-        say(f"not touched: up to {n:,} files in {printable(source)}; delete them there, too", style="yellow")
+        say(f"not touched: up to {_counted(n, 'file')} in {printable(source)}; delete them there, too", style="yellow")
     say("out of reach: " + "; ".join(OUT_OF_REACH))
 
 
@@ -309,7 +320,7 @@ def _check(lake: Lake, *, as_json: bool) -> None:
 def _stones(lake: Lake, undo: str | None, reason: str, author: str | None, *, as_json: bool) -> None:
     if undo is not None:
         lifted = tombstones.lift(lake, [undo], actor=author_here(author), reason=reason, now=datetime.now(UTC))
-        words = f"{lifted['lifted']:,} tombstones lifted: `secondlook ingest` takes these again"
+        words = f"{_counted(lifted['lifted'], 'tombstone')} lifted: `secondlook ingest` takes these again"
         finish(lifted, as_json=as_json, lines=lambda: out().print(words, markup=False))
         return
     burials = tombstones.listed(lake, lake.at())
@@ -319,7 +330,7 @@ def _stones(lake: Lake, undo: str | None, reason: str, author: str | None, *, as
             when, why = f"{one['time']:%Y-%m-%d}", printable(one["reason"] or "no reason given")
             console = out()
             console.print(
-                f"version {one['version']}, {when}, {printable(one['actor'])}: {one['samples']:,} pictures, {why}",
+                f"version {one['version']}, {when}, {printable(one['actor'])}: {_counted(one['samples'], 'picture')}, {why}",
                 markup=False,
             )
             for mark in one["marks"]:

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.lake.records import rows as rows_of
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.pipeline.core.errors import unknown
+from secondlook.pipeline.core.errors import UserError, unknown
 
+LEAST = 6  # letters of a mark that name it
 Kind = Literal["content", "sample"]
 
 
@@ -79,19 +80,22 @@ def listed(lake: Lake, version: Version) -> list[dict[str, Any]]:
 def lift(lake: Lake, marks: Iterable[str], *, actor: str, reason: str, now: datetime) -> dict[str, Any]:
     """Take tombstones back, in a new version: what they kept out may be ingested again. Erased stays erased.
 
-    `marks`: whole ones, or the first letters of one or several burials' marks. Raises UserError for one that is not there.
+    `marks`: of each the first letters, LEAST at least; or v7, all of the burial in version 7. Raises UserError for one that is not there.
     """
     version = lake.at()
-    known = [mark for burial in listed(lake, version) for mark in burial["marks"]]
-    chosen = sorted({mark for one in marks for mark in _named(one, known)})
+    burials = {f"v{burial['version']}": list(burial["marks"]) for burial in listed(lake, version)}
+    chosen = sorted({mark for one in marks for mark in burials.get(one.lower()) or [_named(one, burials)]})
     told = {"kind": None, "actor": actor, "reason": reason, "time": now}
     attempt = lake.attempt("forget undo", {"marks": chosen, "after": version.id}, base=version)
     attempt.append("tombstones", rows_of("tombstones", [{"mark": mark, **told} for mark in chosen]))
     return {"lifted": len(chosen), "version": attempt.commit({"lifted": len(chosen)}).id}
 
 
-def _named(text: str, known: Sequence[str]) -> list[str]:
-    found = [mark for mark in known if text and mark.startswith(text.lower())]
-    if not found:
-        raise unknown("tombstone", text, known)
-    return found
+def _named(text: str, burials: Mapping[str, Sequence[str]]) -> str:
+    known = [mark for marks in burials.values() for mark in marks]
+    found = [mark for mark in known if mark.startswith(text.lower())]
+    if len(text) < LEAST or not found:
+        raise unknown("tombstone", text, [*burials, *known])
+    if len(found) > 1:
+        raise UserError(f"{len(found)} tombstones begin with {text!r}; give more of the mark")
+    return found[0]

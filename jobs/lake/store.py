@@ -352,12 +352,14 @@ class Attempt:
             return version
         raise ConflictError("too many jobs commit at once; run this again")
 
-    def commit_rewritten(self, rewritten: Iterable[Version], summary: Mapping[str, Any]) -> Version:
+    def commit_rewritten(
+        self, rewritten: Iterable[Version], summary: Mapping[str, Any], run: Mapping[str, Any]
+    ) -> Version:
         """As `commit`, and earlier versions become what `rewritten` says of them, in the same transaction.
 
         The base is the newest version as it is to be. Raises ConflictError where another job committed meanwhile.
         """
-        version = self._on_top_of(self.base, summary, {})
+        version = self._on_top_of(self.base, summary, run)
         try:
             self.lake.versions.rewrite(rewritten, version)
         except sa.exc.IntegrityError:

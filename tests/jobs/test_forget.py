@@ -335,8 +335,13 @@ def test_it_does_not_come_back_under_any_name_and_undo_lets_it(tmp_path: Path, s
     assert dataset.samples(lake, lake.at())["key"].to_pylist() == ["cat/picture-1.png", "cat/picture-2.png"]
     [burial] = tombstones.listed(lake, lake.at())
     assert (burial["samples"], burial["contents"], sorted(burial["marks"])) == (1, 1, told["marks"])
-    for mark in told["marks"]:
-        tombstones.lift(lake, [mark[:12]], actor="me", reason="", now=NOW)
+    first, second = told["marks"]
+    for few in ("", first[:3], "v99"):
+        with pytest.raises(UserError, match="unknown tombstone"):
+            tombstones.lift(lake, [few], actor="me", reason="", now=NOW)
+    assert tombstones.lift(lake, [first[:12]], actor="me", reason="", now=NOW)["lifted"] == 1
+    assert [one["marks"] for one in tombstones.listed(lake, lake.at())] == [[second]]
+    tombstones.lift(lake, [f"v{told['version']}"], actor="me", reason="", now=NOW)
     assert take()["samples"] == 3
     assert tombstones.listed(lake, lake.at()) == []
 
@@ -494,7 +499,7 @@ def test_all_of_a_lake_needs_yes_and_says_the_number(scene: Scene, capsys: pytes
     words = ["forget", "--lake", str(scene.lake.root), "--where", "person=7"]
     assert command(words) == 2
     said = capsys.readouterr().err
-    assert "6 of 9 pictures would be erased for good" in said
+    assert "6 pictures of 9 would be erased for good" in said
     assert "--yes" in said
     assert command([*words, "--dry-run", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["pictures"] == 6
