@@ -54,7 +54,7 @@ class Asked(NamedTuple):
 
 
 def _bit(at: int) -> Flags:
-    return (np.arange(2**BITS) >> at) & 1 == 1
+    return np.asarray((np.arange(2**BITS) >> at) & 1 == 1)
 
 
 ALL = np.ones(2**BITS, bool)

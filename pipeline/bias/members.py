@@ -46,9 +46,12 @@ def members(grouping: Grouping, cells: Codes, depth: int) -> Members:
     """All groups of at most `depth` attributes that have one of the cells (C, A), places in `grouping.values`."""
     count = len(grouping.attributes)
     crossed = tuple(one for size in range(1, min(depth, count) + 1) for one in combinations(range(count), size))
-    codes, kinds, rows, known = [], [], [], 0
+    codes: list[Codes] = []
+    kinds: list[Codes] = []
+    rows: list[Codes] = []
+    known = 0
     for kind, chosen in enumerate(crossed):
-        code = np.zeros(len(cells), np.int64)
+        code: Codes = np.zeros(len(cells), np.int64)
         for at in chosen:
             code = code * len(grouping.values[at]) + cells[:, at]
         there, row = np.unique(code, return_inverse=True)
@@ -57,7 +60,7 @@ def members(grouping: Grouping, cells: Codes, depth: int) -> Members:
         rows.append(row.reshape(-1) + known)
         known += len(there)
     columns = np.tile(np.arange(len(cells)), len(crossed))
-    row = np.concatenate(rows) if rows else np.zeros(0, np.int64)
-    matrix = sp.csr_array((np.ones(len(row), np.int64), (row, columns)), shape=(known, len(cells)))
-    kind = np.concatenate(kinds) if kinds else np.zeros(0, np.int64)
-    return Members(grouping, matrix, crossed, kind, np.concatenate(codes) if codes else np.zeros(0, np.int64))
+    nothing: Codes = np.zeros(0, np.int64)
+    all_rows = np.concatenate([nothing, *rows])
+    matrix = sp.csr_array((np.ones(len(all_rows), np.int64), (all_rows, columns)), shape=(known, len(cells)))
+    return Members(grouping, matrix, crossed, np.concatenate([nothing, *kinds]), np.concatenate([nothing, *codes]))

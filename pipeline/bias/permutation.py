@@ -20,12 +20,15 @@ from secondlook.pipeline.bias.permuted import Permuted
 from secondlook.pipeline.bias.tails import Tails
 
 FEW = 10  # draws at least as extreme, below which they are too few to count on
-GRID = np.geomspace(1e-14, 1.0, 561)  # of p at which the bound is known: each 6 % above the one before
 ROUNDING = 1e-9  # part that two p may differ by and still be one
 CHUNK = 4_000_000  # numbers held at once
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
+GRID: Floats = np.geomspace(1e-14, 1.0, 561).astype(
+    np.float64
+)  # of p at which the bound is known: each 6 % above the one before
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ Where cells are so many that this would take too long, those of small groups are
 groups' is normal, with the mean and the covariance that the permutation has given what was drawn.
 """
 
+from typing import Literal
+
 import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
@@ -30,7 +32,7 @@ class Permuted:
         total = int(n.sum())
         long = len(n) * draws > WORK or total >= MOST
         self.hits, self.large = hits, (variance >= LARGE) & long
-        near = np.ones(len(n), bool)
+        near: npt.NDArray[np.bool_] = np.ones(len(n), bool)
         if self.large.any():
             near = np.asarray(groups[~self.large].sum(axis=0)).reshape(-1) > 0
         self.near, self.rest = n[near], int(n[~near].sum())
@@ -75,7 +77,7 @@ def _cells(n: Ints, hits: Ints, rng: np.random.Generator) -> Ints:
     laid_out = (
         PICTURE * size * (not same) + HIT * min(int(hits.mean()), size - int(hits.mean())) < len(n) and size <= LAID_OUT
     )
-    method = "count" if laid_out else "marginals"
+    method: Literal["count", "marginals"] = "count" if laid_out else "marginals"
     if same:
         return rng.multivariate_hypergeometric(n, int(hits[0]), len(hits), method=method)
     return np.array([rng.multivariate_hypergeometric(n, one, method=method) for one in hits.tolist()])

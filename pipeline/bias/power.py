@@ -170,7 +170,7 @@ def _needed(chance: Floats, alpha: float) -> Ints:
         other = np.where(below[open_] <= tail[:, None] * TIE, below[open_], 0.0).max(axis=1, initial=0.0)
         open_ = open_[tail + other > alpha]
         place[open_] += 1
-    return place
+    return np.asarray(place, np.intp)
 
 
 def _normal(case: _Case, alpha: float, least: float) -> Floats:

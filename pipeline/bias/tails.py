@@ -35,7 +35,7 @@ class Tails:
 
     def p(self, found: npt.ArrayLike, n: npt.ArrayLike) -> Floats:
         """p of `found` hits (G, …) in groups of n (G,)."""
-        counts, sizes = np.asarray(found), np.asarray(n, np.int64)
+        counts, sizes = np.asarray(found, np.int64), np.asarray(n, np.int64)
         out = np.empty(counts.shape)
         wide = self.variance(sizes) > NORMAL
         if wide.any():
@@ -49,7 +49,7 @@ class Tails:
         """All values that p can take in a group of n, ascending; None where it takes any."""
         return None if self.variance(n) > NORMAL else self._table(n)[2]
 
-    def _normal(self, counts: npt.NDArray[np.generic], n: Ints) -> Floats:
+    def _normal(self, counts: Ints, n: Ints) -> Floats:
         shape = (-1,) + (1,) * (counts.ndim - 1)
         mean = (n * (self.hits / self.total)).reshape(shape)
         off = np.maximum(np.abs(counts - mean) - 0.5, 0.0) / np.sqrt(self.variance(n)).reshape(shape)

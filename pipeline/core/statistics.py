@@ -135,7 +135,7 @@ def _refuse(k: npt.NDArray[Any], n: npt.NDArray[Any], confidence: float | npt.Ar
         raise ValueError("k is a part of n, from 0 to n")
     sure = np.asarray(confidence)
     if ((sure <= 0) | (sure >= 1)).any():
-        raise ValueError(f"confidence lies between 0 and 1, got {confidence}")
+        raise ValueError(f"confidence lies between 0 and 1, got {confidence!r}")
 
 
 def _exact(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: float | npt.NDArray[np.float64]) -> Ends:

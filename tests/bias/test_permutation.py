@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from secondlook.pipeline.bias import permutation, permuted
 from secondlook.pipeline.bias.members import members
-from secondlook.pipeline.bias.permutation import Within, within
+from secondlook.pipeline.bias.permutation import Floats, Within, within
 from secondlook.pipeline.bias.permuted import Permuted
 from secondlook.pipeline.bias.tails import Tails
 from tests.bias.made import Ints, Pictures, pictures
 
 
-def run(made: Pictures, seed: int = 3, draws: int = 4000) -> tuple[Within, np.ndarray, Ints]:
+def run(made: Pictures, seed: int = 3, draws: int = 4000) -> tuple[Within, Floats, Ints]:
     """What `within` says of all groups of at most two attributes; p as found; hits."""
     counts = made.counts
     groups = members(counts.grouping, counts.cells, 2).matrix
@@ -25,7 +25,7 @@ def run(made: Pictures, seed: int = 3, draws: int = 4000) -> tuple[Within, np.nd
     return within(n, int(k.sum()), groups, p, np.random.default_rng(seed), draws), p, hits
 
 
-def slow(made: Pictures, draws: int, p: np.ndarray) -> np.ndarray:
+def slow(made: Pictures, draws: int, p: Floats) -> Floats:
     """Step-down smallest p, by permuting the outcomes of the pictures themselves."""
     counts = made.counts
     groups = members(counts.grouping, counts.cells, 2).groups()
