@@ -56,7 +56,7 @@ def corrected(comparison: Comparison, counts: Counts, answers: Answers, settings
         return comparison
     inside = counts.membership([one.group for one in comparison.groups])
     n = np.asarray(inside @ counts.n, np.int64)
-    mine = np.asarray(inside.toarray()[:, answers.cell], bool)
+    mine = np.asarray(inside[:, answers.cell].toarray(), bool)
     everything = counts.n.sum(axis=0)
     own, rest = wrong(n, mine, answers), wrong(everything - n, ~mine, answers)
     level = settings.confidence
