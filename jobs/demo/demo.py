@@ -176,7 +176,7 @@ def _found(lake: Lake, planted: Planted) -> dict[str, Any]:
         "relabeled_copies": len(planted.relabeled_copies & by_rule.get("SL103", set())),
         "leaks": len(planted.leaks & by_rule.get("SL203", set())),
         "broken": sum(rejected.get(key) == reason for key, reason in planted.broken.items()),
-        "flagged_by_site": _by_site(flagged, sites),
+        "flagged_by_site": _by_site(flagged, sites), "groups": sorted(by_rule.get("SL402", set())),
     }  # fmt: skip
 
 
@@ -217,7 +217,8 @@ def _show(summary: Mapping[str, Any]) -> None:
     sites = ", ".join(
         f"{site} {c['flagged'] / c['pictures']:.1%} of {c['pictures']}" for site, c in found["flagged_by_site"].items()
     )
-    out().print(f"labels flagged by site: {sites}\n", markup=False)
+    named = f"; SL402 names {', '.join(found['groups'])}" if found["groups"] else ""
+    out().print(f"labels flagged by site: {sites}{named}\n", markup=False)
     table = Table(box=None, pad_edge=False)
     for column in ("", "before", "after"):
         table.add_column(column, justify="right" if column else "left")

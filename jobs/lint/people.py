@@ -117,7 +117,7 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     if one.missing is not None and 1 <= one.missing < math.inf:
         told += f"; {one.missing:,.0f} pictures are missing"
     if measure.rule == "SL403" and _doubted(audit, one.group):
-        told += "; its labels are doubted more often, too (SL402), and wrong labels lower this figure"
+        told += "; its labels are doubted more often, too (SL402), which may be all there is to it"
     return told
 
 
@@ -175,6 +175,9 @@ def _evidence(audit: GroupAudit, measure: Measure, one: Compared) -> dict[str, A
         "power": audit.power,
         "lift": _estimate(one.lift),
         "answers": one.answers,
+        "bounds": None if one.bounds is None else [one.bounds.low, one.bounds.high],
+        "calibration_error": None if one.calibration_error is None else _number(one.calibration_error),
+        "calibration_chance": None if one.calibration_chance is None else _number(one.calibration_chance),
         "missing": None if one.missing is None else _number(one.missing),
         "correction": audit.correction,
         "method": measure.method,
@@ -190,10 +193,10 @@ def remedies(measure: Measure, one: Compared) -> list[str]:
     people = f"secondlook review push --group {shlex.quote(wanted)}"
     names = ",".join(one.group.attributes)
     balance = f"[review] balance = {_toml(names)}"
+    weigh = f"[train] reweigh = {_toml(names)}"
     return {
         "SL401": [TARGETS, f'{weigh}, reweigh_to = "reference"'],
         "SL402": [people, "secondlook review push --audit 200"],
-    weigh = f"[train] reweigh = {_toml(names)}"
         "SL403": [people, TARGETS, f'{weigh}, reweigh_to = "equal"'],
         "SL404": [TARGETS, weigh],
         "SL405": [people],
@@ -212,14 +215,16 @@ def _silence(audit: GroupAudit, code: str) -> str:
     compared = [(one, measure) for measure in audit.of(code) for one in measure.groups]
     if not compared:
         return ""
-    known = [one.smallest_gap for one, measure in compared if measure.unit != "npmi"]
-    gaps = sorted(gap for gap in known if not math.isnan(gap))
     told = f"nothing found in {len(compared):,} comparison{'s' * (len(compared) > 1)}"
+    known = [(measure.unit == "npmi", one.smallest_gap) for one, measure in compared]
+    gaps = sorted(one for one in known if not math.isnan(one[1]))
     if gaps:
         half = gaps[len(gaps) // 2]
+        first, middle, last = (f"{gap:.2f}" if npmi else _points(gap) for npmi, gap in (gaps[0], half, gaps[-1]))
+        what = ("npmi", "") if gaps[0][0] else ("gaps", " points")
         told += (
-            f", which would have shown gaps from {_points(gaps[0])} points (the largest groups) to {_points(gaps[-1])} "
-            f"(the smallest), {_points(half)} in the middle, with {audit.power:.0%} power; smaller ones may be there"
+            f", which would have shown {what[0]} from {first}{what[1]} (the largest groups) to {last} "
+            f"(the smallest), {middle} in the middle, with {audit.power:.0%} power; smaller ones may be there"
         )
     if blind := len(known) - len(gaps):
         told += f"; {blind:,} {'are' if blind > 1 else 'is'} of too few pictures to show any gap"

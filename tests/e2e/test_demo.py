@@ -64,6 +64,7 @@ def test_mistakes_are_seen_to_be_more_frequent_at_one_site(summary: dict[str, ob
     assert isinstance(sites, dict)
     share = {site: counts["flagged"] / counts["pictures"] for site, counts in sites.items()}
     assert share["south"] > 1.7 * share["north"]
+    assert part(summary, "found")["groups"] == ["site south"], "SL402 names the site, and no other group"
 
 
 def test_the_report_lies_where_it_is_said_to(summary: dict[str, object]) -> None:
