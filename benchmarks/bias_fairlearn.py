@@ -241,6 +241,7 @@ def page(result: dict[str, Any]) -> str:
         f"{seconds['counting']:.2f} s, and the rest brings intervals, p, {figures['draws']:,} permutations of each measure for false alarms, and pairs; MetricFrame needs "
         f"{seconds['fairlearn']:.1f} s for the figures alone.",
         "",
+        "They are equal to the last digit as both divide the same whole numbers. Seconds are of the processor; MetricFrame calls each metric for each group. "
         "Fairlearn has figures that this does not: any metric that is a function of labels and answers, control features, and mitigation. "
         + (
             f"{figures['not_in_ours']:,} figures of groups with nobody outside of them, or nobody to count, were not compared."
@@ -269,7 +270,8 @@ def page(result: dict[str, Any]) -> str:
         )
     lines += [
         "",
-        "A bootstrap of a group of ten in which all were right says that all are right, with an interval of no width. That is not a fault of Fairlearn's "
+        "A hundred draws are few for a quantile of 2.5 %, which costs Fairlearn's intervals some coverage, but not most of it: a"
+        " bootstrap of a group of ten in which all were right says that all are right, with an interval of no width. That is not a fault of Fairlearn's "
         "code, but of the method for small groups. Groups of one dataset are not independent, so the intervals of the coverage (Wilson) are a little too narrow.",
         "",
         f"Seed {result['seed']}, {result['machine']['cores']} cores, {result['machine']['memory_gib']} GiB, Python {result['machine']['python']}, commit {result['commit']}, {result['date']}. "
