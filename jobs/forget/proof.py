@@ -27,6 +27,7 @@ from secondlook.pipeline.core.schemas import TABLES
 
 CHUNK_BYTES = 8 * 2**20
 BOUND = 15  # letters of a text that a bound of a column surely has: Iceberg keeps 16, and the last of an upper bound is raised
+ROWS_AT_ONCE = 256  # pictures may be tens of MB each
 AVRO = b"Obj\x01"
 ID, KEY, PICTURE, VECTOR = "an id", "a key", "a picture's bytes", "an embedding"
 
@@ -169,7 +170,7 @@ def _parquet(lake: Lake, path: str, name: str, searched: _Searched, proof: Proof
             file = pq.ParquetFile(stream)
         except pa.ArrowInvalid:  # half a file of a job that runs: its bytes were looked through
             return
-        for batch in file.iter_batches(batch_size=1024):
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE):
             rows = pa.Table.from_batches([batch])
             proof.rows += rows.num_rows
             for what in _rows(table, rows, searched, alike):
@@ -262,7 +263,7 @@ def recheck(lake: Lake) -> Proof:
         with lake.fs.open(path, "rb") as stream:
             file = pq.ParquetFile(stream)
             there = [one for one in ("sample_id", "content_id", "image") if one in file.schema_arrow.names]
-            for batch in file.iter_batches(batch_size=1024, columns=there) if there else ():
+            for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=there) if there else ():
                 proof.rows += batch.num_rows
                 for what in _with_stones(batch, stones):
                     proof.found(name, what)

@@ -66,7 +66,7 @@ class Gone:
         if table in OF_MODELS and "model" in rows.column_names:
             goes = pc.or_(goes, _in(rows["model"], self.models))
         if table in DROPPED:
-            for column in FREE[table]:
+            for column in set(FREE[table]) & set(rows.column_names):
                 goes = pc.or_(goes, self.mentions.among(rows[column]))
         if table == "findings" and self.work.extinct:
             goes = pc.or_(goes, self._of_extinct_groups(rows))
