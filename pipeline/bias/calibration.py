@@ -20,6 +20,7 @@ from secondlook.pipeline.bias.family import Comparison
 from secondlook.pipeline.bias.members import members
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Compared, Estimate
+from secondlook.pipeline.core.groups import Group
 from secondlook.pipeline.core.statistics import CALIBRATION_BINS, EXACT_BELOW, Interval
 
 FINE, FINEST = 4, 16  # bins that each of ECE's is counted in, and the last of them, where most confidences are
@@ -104,33 +105,7 @@ def miscalibration(
     units = resampling.effective(counts, right, np.ones(len(right), bool), known.matrix)
     chances = _Chances.of(everything)
     own, rest = _Group.of(mine, used, chances, units.n), _Group.of(everything - mine, used, chances, units.rest)
-    error = calibration_error(mine, used, rng)
-    shift = own.sure - rest.sure
-    figures = zip(
-        known.groups(),
-        mine,
-        own.too_sure(settings.confidence),
-        rest.too_sure(settings.confidence),
-        differences(rest.right, own.right, settings.confidence, shift),
-        p_values(rest.right, own.right, shift).tolist(),
-        error.found.tolist(),
-        error.chance.tolist(),
-        strict=True,
-    )
-    groups = tuple(
-        Compared(
-            group=group,
-            n=int(n.sum()),
-            k=int(n[right].sum()),
-            raw=raw,
-            against=against,
-            effect=effect,
-            p=p,
-            calibration_error=found,
-            calibration_chance=chance,
-        )
-        for group, n, raw, against, effect, p, found, chance in figures
-    )
+    groups = _compared(known.groups(), mine, own, rest, calibration_error(mine, used, rng), settings.confidence)
     alone = _Group.of(everything[None], used, chances, np.array([float(total)]))
     return Comparison(
         groups=groups,
@@ -141,6 +116,23 @@ def miscalibration(
         worst=max(groups, key=lambda one: one.effect.interval.low).group,
         method=METHOD,
         gaps=lambda alpha: _smallest_gaps(own, rest, alpha, settings),
+    )
+
+
+def _compared(
+    names: Sequence[Group], counts: Ints, own: "_Group", rest: "_Group", error: Error, confidence: float
+) -> tuple[Compared, ...]:
+    shift = own.sure - rest.sure
+    columns = (
+        own.too_sure(confidence),
+        rest.too_sure(confidence),
+        differences(rest.right, own.right, confidence, shift),
+        p_values(rest.right, own.right, shift).tolist(),
+        *(one.tolist() for one in (counts.sum(axis=1), counts[:, 1::2].sum(axis=1), *error)),
+    )
+    return tuple(
+        Compared(name, n, k, raw, against, effect, p, calibration_error=found, calibration_chance=chance)
+        for name, raw, against, effect, p, n, k, found, chance in zip(names, *columns, strict=True)
     )
 
 
