@@ -201,14 +201,18 @@ def _found_wrong(lake: Lake, after: Version, them: _Pictures, paired: Paired) ->
     labeled = them.both & _there(them.label_before) & _there(them.label_after)
     wrong = [_differs(label, truth) for label in (them.label_before, them.label_after)]
     found = measures.doubts().measure
-    words = {"name": "labels that people found wrong", "outcome": "has a label that people found wrong"}
-    yield paired(dataclasses.replace(found, **words), wrong[0], wrong[1], labeled, LOWER_BOUND)
+    mended = dataclasses.replace(
+        found, name="labels that people found wrong", outcome="has a label that people found wrong"
+    )
+    yield paired(mended, wrong[0], wrong[1], labeled, LOWER_BOUND)
     truth = _verified(lake, after, them)
     among = labeled & _there(truth)
     if among.any():
         wrong = [_differs(label, truth) for label in (them.label_before, them.label_after)]
-        words = {"name": "wrong labels, verified", "outcome": "has another label than people agreed on"}
-        yield paired(dataclasses.replace(found, **words), wrong[0], wrong[1], among, CHOSEN)
+        sure = dataclasses.replace(
+            found, name="wrong labels, verified", outcome="has another label than people agreed on"
+        )
+        yield paired(sure, wrong[0], wrong[1], among, CHOSEN)
 
 
 def _verified(lake: Lake, after: Version, them: _Pictures) -> pa.Array:

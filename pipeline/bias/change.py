@@ -113,11 +113,11 @@ def swap_test(deltas: npt.ArrayLike) -> float:
     found = abs(int(size.sum()))
     each, times = np.unique(np.abs(size), return_counts=True)
     total = int((each * times).sum())
-    chance = np.ones(1)  # of each sum that is possible, from -total to total in steps of 2
+    chance: Reals = np.ones(1)  # of each sum that is possible, from -total to total in steps of 2
     for one, n in zip(each.tolist(), times.tolist(), strict=True):
         steps = np.zeros(one * n + 1)
         steps[::one] = stats.binom.pmf(np.arange(n + 1), n, 0.5)
-        chance = np.convolve(chance, steps)
+        chance = np.asarray(np.convolve(chance, steps), np.float64)
     sums = np.arange(len(chance)) * 2 - total
     return min(1.0, float(chance[np.abs(sums) >= found].sum()))
 
@@ -128,8 +128,9 @@ def _clusters(counts: Counts, groups: Sequence[Group]) -> list[tuple[Codes, tupl
     copies = counts.copies
     if copies is None or not len(copies.cluster):
         return [(np.repeat([1, -1], [n[2], n[1]]), (1.0, 1.0, 1.0)) for n in by_group]
-    inside = counts.membership(groups).toarray().astype(bool)[:, copies.cell]
-    return [_with_copies(n, copies, mine) for n, mine in zip(by_group, inside, strict=True)]
+    inside = counts.membership(groups)
+    rows = (inside[[row]].toarray()[0].astype(bool)[copies.cell] for row in range(len(groups)))
+    return [_with_copies(n, copies, mine) for n, mine in zip(by_group, rows, strict=True)]
 
 
 def _with_copies(n: Codes, copies: Copies, mine: npt.NDArray[np.bool_]) -> tuple[Codes, tuple[float, float, float]]:
@@ -138,7 +139,10 @@ def _with_copies(n: Codes, copies: Copies, mine: npt.NDArray[np.bool_]) -> tuple
     _, place = np.unique(cluster, return_inverse=True)
     before, after = (np.isin(outcome, [low, 3]).astype(np.float64) for low in (1, 2))
     size = np.bincount(place)
-    sums = [np.bincount(place, weights=its, minlength=len(size)) for its in (before, after, after - before)]
+    sums = [
+        np.asarray(np.bincount(place, weights=its, minlength=len(size)), np.float64)
+        for its in (before, after, after - before)
+    ]
     total = float(n.sum())
     shares = (n[1] + n[3]) / total, (n[2] + n[3]) / total, (n[2] - n[1]) / total
     squares = (n[1] + n[3]) / total, (n[2] + n[3]) / total, (n[2] + n[1]) / total

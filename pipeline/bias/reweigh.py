@@ -91,7 +91,7 @@ def targets(
     counts = np.asarray(n, np.float64)
     if to == "equal":
         return np.full(len(cells), 1 / max(len(cells), 1))
-    shares = counts / max(counts.sum(), 1)
+    shares: Reals = counts / max(float(counts.sum()), 1.0)
     if to == "independent":
         return shares
     margins = [(at, its) for at, name in enumerate(grouping.attributes) if (its := reference.get(name))]

@@ -98,7 +98,8 @@ def needed(
     """
     others, shares = (np.atleast_1d(np.asarray(one, np.float64)) for one in (rest, share))
     ways = {"higher": (1,), "lower": (-1,), "either": (1, -1)}[worse]
-    return np.max([_needed(others, shares, way * gap, alpha, wanted, floor) for way in ways], axis=0)
+    found = [_needed(others, shares, way * gap, alpha, wanted, floor) for way in ways]
+    return np.asarray(np.max(found, axis=0), np.float64)
 
 
 def _needed(rest: Reals, share: Reals, gap: float, alpha: float, wanted: float, floor: float) -> Reals:

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,7 +15,7 @@ from secondlook.pipeline.bias.targets import Shares, least, needed, together
 SIZES = st.lists(st.integers(0, 60), min_size=2, max_size=4).filter(sum)
 
 
-def program(cells: np.ndarray, shares: list[np.ndarray], slack: float) -> float:
+def program(cells: npt.NDArray[np.int64], shares: list[npt.NDArray[np.float64]], slack: float) -> float:
     """The fewest pictures over all cells of crossed attributes, (V1, V2, …), by HiGHS; the slow definition."""
     total, n = int(cells.sum()), cells.size
     rows, bounds = [], []
