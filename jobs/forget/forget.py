@@ -10,10 +10,11 @@ from typing import Annotated, Any
 import typer
 
 from secondlook.jobs.forget import erase, explored, studio, tombstones, work
-from secondlook.jobs.forget.certificate import OUT_OF_REACH, certificate
+from secondlook.jobs.forget.certificate import certificate
 from secondlook.jobs.forget.chosen import COPIES, chosen
 from secondlook.jobs.forget.plan import Plan, planned, work_of
 from secondlook.jobs.forget.proof import insist, prove, recheck
+from secondlook.jobs.forget.told import counted, print_done, say_plan
 from secondlook.jobs.forget.work import Work
 from secondlook.jobs.history.class_changes import author_here
 from secondlook.jobs.lake.store import Lake, Version
@@ -25,7 +26,6 @@ from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.report.formats import printable
 
-SHOWN = 5
 PROOFS = 2  # a job that ran beside the first may have left files: they are swept, and it is read again
 
 
@@ -187,14 +187,14 @@ def forget(
     if not resuming:
         agreed = plan(opened, settings_now, images or (), _pairs(where or ()), copies)
         if dry_run:
-            finish(_counts(agreed), as_json=json, lines=lambda: _print_plan(agreed, models=models))
+            finish(_counts(agreed), as_json=json, lines=lambda: say_plan(agreed, models=models))
             return
         _ask(agreed, models=models, yes=yes)
         who = author_here(author)
         told = run(opened, settings_now, agreed, models=models, actor=who, reason=reason, offline=offline)
     if told is not None and certificate is not None:
         certificate.write_text(json_format.dumps(told, indent=1) + "\n", encoding="utf-8")
-    finish(told or {"pictures": 0}, as_json=json, lines=lambda: _print(told))
+    finish(told or {"pictures": 0}, as_json=json, lines=lambda: print_done(told))
 
 
 def _pairs(where: Sequence[str]) -> dict[str, str]:
@@ -228,76 +228,11 @@ def _counts(agreed: Plan) -> dict[str, Any]:
 def _ask(agreed: Plan, *, models: bool, yes: bool) -> None:
     if yes:
         return
-    _print_plan(agreed, models=models)
-    some = f"{_counted(len(agreed.chosen.samples), 'picture')} of {agreed.whole:,}"
+    say_plan(agreed, models=models)
+    some = f"{counted(len(agreed.chosen.samples), 'picture')} of {agreed.whole:,}"
     if not sys.stdin.isatty():
         raise UserError(f"{some} would be erased for good, and nobody can be asked: --yes does it")
     typer.confirm(f"Erase {some} for good?", abort=True, err=True)
-
-
-def _print_plan(agreed: Plan, *, models: bool) -> None:
-    chosen, n = agreed.chosen, len(agreed.chosen.samples)
-    say(f"{_counted(n, 'picture')} of {agreed.whole:,}: {_some(agreed.keys)}", style="bold")
-    if chosen.copies:
-        say(f"of them {len(chosen.copies):,} were not named and are the same picture, or near to it")
-    rows = ", ".join(f"{count:,} {table.replace('_', ' ')}" for table, count in agreed.rows.items())
-    say(f"rows that go: {rows}; in all {agreed.versions:,} versions, which stay readable without them")
-    if agreed.batches:
-        say(f"tasks of {_some(agreed.batches)} go, also in Label Studio")
-    if chosen.shared:
-        say(
-            f"{len(chosen.shared):,} contents stay: other pictures have the same bytes (--copies exact takes those, too)",
-            style="yellow",
-        )
-    if chosen.near:
-        say(f"near copies stay: {_some(chosen.near)} (--copies near takes them, too)", style="yellow")
-    for model, folds in agreed.trained.items():
-        seen = f"model {model} was trained on them (held out in fold {', '.join(map(str, folds))} alone)"
-        say(
-            f"{seen}: " + ("it is deleted" if models else "--models deletes it, `secondlook train` makes one without"),
-            style="yellow",
-        )
-    for source, keys in agreed.sources.items():
-        say(f"not touched: {_some(keys)} in {printable(source)}", style="yellow")
-
-
-def _counted(n: int, what: str) -> str:
-    """A count with its noun.
-
-    >>> _counted(1, "picture"), _counted(1200, "picture")
-    ('1 picture', '1,200 pictures')
-    """
-    return f"{n:,} {what}{'s' * (n != 1)}"
-
-
-def _some(names: Sequence[str]) -> str:
-    more = f" and {len(names) - SHOWN:,} more" if len(names) > SHOWN else ""
-    return ", ".join(map(printable, names[:SHOWN])) + more
-
-
-def _print(told: Mapping[str, Any] | None) -> None:
-    if told is None:
-        out().print("nothing waits to be finished")
-        return
-    proof, console = told["proof"], out()
-    console.print(
-        f"erased {_counted(told['pictures'], 'picture')} ({_counted(told['contents'], 'content')}), version {told['version']}",
-        markup=False,
-    )
-    console.print(
-        f"proved: nothing of them in {proof['files']:,} files ({proof['bytes'] / 2**20:,.1f} MiB) of the lake and its catalog",
-        markup=False,
-    )
-    if proof["alike"]:
-        say(
-            f"{proof['alike']:,} pictures that stay share hashes, vectors or bytes with them: near copies",
-            style="yellow",
-        )
-    for one in told["elsewhere"]["left"]:
-        say(one, style="yellow")
-    for source, n in told["sources"].items():
-        say(f"not touched: up to {_counted(n, 'file')} in {printable(source)}; delete them there, too", style="yellow")
-    say("out of reach: " + "; ".join(OUT_OF_REACH))
 
 
 def _check(lake: Lake, *, as_json: bool) -> None:
@@ -320,7 +255,7 @@ def _check(lake: Lake, *, as_json: bool) -> None:
 def _stones(lake: Lake, undo: str | None, reason: str, author: str | None, *, as_json: bool) -> None:
     if undo is not None:
         lifted = tombstones.lift(lake, [undo], actor=author_here(author), reason=reason, now=datetime.now(UTC))
-        words = f"{_counted(lifted['lifted'], 'tombstone')} lifted: `secondlook ingest` takes these again"
+        words = f"{counted(lifted['lifted'], 'tombstone')} lifted: `secondlook ingest` takes these again"
         finish(lifted, as_json=as_json, lines=lambda: out().print(words, markup=False))
         return
     burials = tombstones.listed(lake, lake.at())
@@ -330,7 +265,7 @@ def _stones(lake: Lake, undo: str | None, reason: str, author: str | None, *, as
             when, why = f"{one['time']:%Y-%m-%d}", printable(one["reason"] or "no reason given")
             console = out()
             console.print(
-                f"version {one['version']}, {when}, {printable(one['actor'])}: {_counted(one['samples'], 'picture')}, {why}",
+                f"version {one['version']}, {when}, {printable(one['actor'])}: {counted(one['samples'], 'picture')}, {why}",
                 markup=False,
             )
             for mark in one["marks"]:
