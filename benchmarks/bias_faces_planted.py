@@ -5,6 +5,7 @@ secondlook's own decision which labels are doubted, own audit draw, own statisti
 its solution is linear in the labels: a refit is one product. It is not the product's ensemble, and doubts more (see `doubted`).
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -170,7 +171,7 @@ def _true(counts: Counts, cell: Codes, rate: Reals) -> Mapping[Any, float]:
 
 def _judged(comparison: Comparison, names: Sequence[str], arm: Arm, true: Mapping[Any, float]) -> dict[str, Any]:
     """For each planted race its adjusted p (1 where it is no finding), and the least of all groups that should not be named."""
-    (groups,) = adjusted([comparison], BIAS)
+    (groups,) = adjusted([dataclasses.replace(comparison, gaps=None)], BIAS)
     sure = {one.group: one.adjusted if one.effect.value >= BIAS.least_gap else 1.0 for one in groups}
     by_race = {one.values[0][1]: p for one, p in sure.items() if one.attributes == ("race",)}
     blamed = [(p, one) for one, p in sure.items() if not true[one] >= TRUE_GAP]
