@@ -12,7 +12,7 @@ import pytest
 from secondlook.jobs.cli import run as command
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
-from secondlook.jobs.review import batches
+from secondlook.jobs.review import batches, of_groups
 from secondlook.jobs.review.told import told
 from secondlook.pipeline.core.config import Settings, from_mapping
 from secondlook.pipeline.core.errors import UserError
@@ -74,7 +74,9 @@ def test_groups_cross_attributes_and_several_are_one_batch(lake: Lake, queue: di
 
 def test_values_may_have_commas_and_markup(lake: Lake, queue: dict[str, str]) -> None:
     for text in ("note=a, b: <b>odd</b>", "note=a, b: <b>odd</b>,race=B", "race=B,note=a, b: <b>odd</b>"):
-        assert batches.run_push(lake, only(), strategy="random", groups=[text], dry_run=True)["asked"] == 1
+        found = of_groups.read(lake, lake.at(), Settings(), [text])
+        assert found is not None
+        assert found.inside.sum() == 1
 
 
 def test_a_value_that_is_not_there_is_refused_with_the_nearest(lake: Lake, queue: dict[str, str]) -> None:
@@ -88,7 +90,7 @@ def test_a_value_that_is_not_there_is_refused_with_the_nearest(lake: Lake, queue
         ("note=a, b", "unknown note in --group 'a, b'"),
     ):
         with pytest.raises(UserError, match=said):
-            batches.run_push(lake, only(), groups=[text])
+            of_groups.read(lake, lake.at(), Settings(), [text])
 
 
 def test_a_group_that_nobody_is_of_is_refused(lake: Lake, fill: Fill) -> None:
@@ -99,7 +101,7 @@ def test_a_group_that_nobody_is_of_is_refused(lake: Lake, fill: Fill) -> None:
         ]
     )
     with pytest.raises(UserError, match="no picture is of the group a y, b x"):
-        batches.run_push(lake, only(), groups=["a=y,b=x"])
+        of_groups.read(lake, lake.at(), Settings(), ["a=y,b=x"])
     summary = batches.run_push(lake, only(), groups=["b=(not said)"], strategy="random")
     assert summary["asked"] == 1
 
@@ -116,7 +118,7 @@ def test_repaired_values_and_bins_are_what_groups_are_called(lake: Lake, fill: F
     found = batches.run_push(lake, binned, strategy="random", groups=["age=18-39", "age=40+"], dry_run=True)
     assert {name: its["asked"] for name, its in found["of_groups"].items()} == {"age 18-39": 2, "age 40+": 1}
     with pytest.raises(UserError, match="unknown age in --group '25'"):
-        batches.run_push(lake, binned, groups=["age=25"], dry_run=True)
+        of_groups.read(lake, lake.at(), binned, ["age=25"])
 
 
 def test_the_command_takes_groups(
