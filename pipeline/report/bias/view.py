@@ -8,21 +8,20 @@ from dataclasses import dataclass, field
 from markupsafe import Markup
 
 from secondlook.pipeline.core.comparison import Changed, Compared, GroupAudit, Measure
-from secondlook.pipeline.core.groups import Group
 from secondlook.pipeline.core.rules import Rule
 from secondlook.pipeline.report.advice import Step, many
 from secondlook.pipeline.report.bias import plot
 from secondlook.pipeline.report.bias.facts import SECTIONS, BiasFacts, Section
+from secondlook.pipeline.report.bias.glance import Glance, glance
 from secondlook.pipeline.report.bias.shareable import Shareable, shareable
-from secondlook.pipeline.report.bias.summary import findings, five, lead, steps
-from secondlook.pipeline.report.bias.words import amount, bare, group_name, reach, seen, sentence, size
+from secondlook.pipeline.report.bias.summary import five, lead, steps
+from secondlook.pipeline.report.bias.words import amount, group_name, seen, sentence, size
 from secondlook.pipeline.report.facts import Picture
 
 MOST_LANES = 20  # of one attribute
 MOST_CROSSED = 10  # crossed groups that are drawn, beside those that are findings
 MOST_LINES = 200  # of a table; the JSON has all
 MOST_SENTENCES = 6
-MOST_AT_A_GLANCE = 14
 
 
 @dataclass(frozen=True)
@@ -92,24 +91,6 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """A group at one section, at a glance: the difference of its most harmful finding; `compared` without one; or neither."""
-
-    told: str = ""
-    compared: bool = False
-    spoken: str = ""
-
-
-@dataclass(frozen=True)
-class Glance:
-    """All that stands out, at a glance: a row for each group that has findings."""
-
-    sections: Sequence[Section]
-    rows: Sequence[tuple[str, int, Sequence[Mark]]]
-    left: int = 0
-
-
-@dataclass(frozen=True)
 class Became:
     """What changed for a group: `kind` is helped, worse or unsure."""
 
@@ -153,7 +134,7 @@ def view(facts: BiasFacts) -> View:
         lead(shown),
         five(shown, todo, facts.title, facts.model),
         todo,
-        _glance(shown),
+        glance(shown),
         [_part(section, shown, facts) for section in SECTIONS],
         _changes(shown.changes, shown.audit),
     )
@@ -269,44 +250,6 @@ def _alternative(measure: Measure, lines: Sequence[Line], found: int) -> str:
     return told + " The table below has all figures."
 
 
-# At a glance
-
-
-def _glance(shown: Shareable) -> Glance:
-    audit, found = shown.audit, findings(shown)
-    compared = {code: {one.group for measure in audit.of(code) for one in measure.groups} for code in _codes(audit)}
-    sections = [one for one in SECTIONS if any(compared.get(code) for code in one.rules)]
-    by_group: dict[Group, list[tuple[Measure, Compared]]] = {}
-    for measure, one in found:
-        by_group.setdefault(one.group, []).append((measure, one))
-    ordered = sorted(
-        by_group, key=lambda group: -sum(size(one) for measure, one in by_group[group] if measure.unit != "npmi")
-    )
-    rows = []
-    for group in ordered[:MOST_AT_A_GLANCE]:
-        marks = [
-            _mark(section, by_group[group], any(group in compared.get(code, ()) for code in section.rules))
-            for section in sections
-        ]
-        rows.append((group_name(group, audit.estimated), len(by_group[group]), marks))
-    return Glance(sections, rows, max(len(ordered) - MOST_AT_A_GLANCE, 0))
-
-
-def _codes(audit: GroupAudit) -> list[str]:
-    return list(dict.fromkeys(one.rule for one in audit.measures))
-
-
-def _mark(section: Section, its: Sequence[tuple[Measure, Compared]], compared: bool) -> Mark:
-    mine = [(measure, one) for measure, one in its if measure.rule in section.rules]
-    if not mine:
-        return Mark("", compared, "no finding" if compared else "not compared")
-    measure, one = max(mine, key=lambda pair: size(pair[1]))
-    more = f", {len(mine)} findings" if len(mine) > 1 else ""
-    return Mark(
-        bare(one.effect.value, measure.unit), True, f"{measure.title}: {bare(one.effect.value, measure.unit)}{more}"
-    )
-
-
 # What changed
 
 
@@ -331,8 +274,3 @@ def _changes(changes: Sequence[Changed], audit: GroupAudit) -> list[tuple[str, p
 
 def _weight(one: Changed, alpha: float) -> tuple[bool, int, float]:
     return (one.helped(alpha) is None, one.group.depth, -abs(one.difference.value))
-
-
-def interval_of(line: Line, measure: Measure) -> str:
-    """The interval of a line's figure, as the table shows it."""
-    return reach(line.one.figure.interval, measure.unit)
