@@ -220,6 +220,7 @@ def _counts(agreed: Plan) -> dict[str, Any]:
         "rows": dict(agreed.rows),
         "models": dict(agreed.trained),
         "batches": agreed.batches,
+        "classes": agreed.classes,
         "versions": agreed.versions,
         "sources": {source: list(keys) for source, keys in agreed.sources.items()},
     }

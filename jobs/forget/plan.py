@@ -25,7 +25,8 @@ COUNTED = ("labels", "annotations", "predictions", "embeddings", "batches", "gol
 class Plan:
     """What would go. `rows`: table → rows. `trained`: model → the folds that held the pictures out; `batches`: that ask for them.
 
-    `telling`: see Work. `sources`: URL of a source → keys that it may still have. `whole`: all pictures of the lake.
+    `telling`: see Work. `classes`: that no other picture ever bore, and whose names stay. `sources`: URL of a source → keys that it may
+    still have. `whole`: all pictures of the lake.
     """
 
     chosen: Chosen
@@ -34,6 +35,7 @@ class Plan:
     rows: Mapping[str, int]
     trained: Mapping[str, list[int]]
     batches: list[str]
+    classes: list[str]
     sources: Mapping[str, list[str]]
     versions: int
     whole: int
@@ -58,6 +60,7 @@ def planned(lake: Lake, version: Version, chosen: Chosen) -> Plan:
         {table: n for table, n in rows.items() if n},
         trained(lake, version, chosen),
         studio.asked(lake, version, chosen.samples),
+        _classes(lake, version, chosen),
         sources,
         len(lake.versions.all()),
         pc.count_distinct(lake.read("samples", version, ["sample_id"])["sample_id"]).as_py(),
@@ -75,6 +78,14 @@ def _places(lake: Lake, version: Version, chosen: Chosen) -> tuple[tuple[str, ..
             keys[row["sample_id"]] = row["key"]
             sources[row["source"] or "(no source)"].add(row["key"])
     return tuple(sorted(set(keys.values()))), {source: sorted(its) for source, its in sorted(sources.items())}
+
+
+def _classes(lake: Lake, version: Version, chosen: Chosen) -> list[str]:
+    """Labels that only these samples ever had: a class may be called like the person."""
+    rows = lake.read("labels", version, ["sample_id", "label"])
+    mine = pc.is_in(rows["sample_id"], value_set=pa.array(sorted(chosen.samples), pa.string()))
+    theirs, others = (set(rows.filter(part)["label"].drop_null().to_pylist()) for part in (mine, pc.invert(mine)))
+    return sorted(theirs - others)
 
 
 def trained(lake: Lake, version: Version, chosen: Chosen) -> dict[str, list[int]]:

@@ -28,6 +28,9 @@ def say_plan(agreed: Plan, *, models: bool) -> None:
         )
     if chosen.near:
         say(f"near copies stay: {_some(chosen.near)} (--copies near takes them, too)", style="yellow")
+    if agreed.classes:
+        borne = f"no other picture was ever labeled {_some(agreed.classes)}: such a name stays in the class list and its history"
+        say(f"{borne}, whoever it may name", style="yellow")
     for model, folds in agreed.trained.items():
         seen = f"model {model} was trained on them (held out in fold {', '.join(map(str, folds))} alone)"
         say(

@@ -287,6 +287,16 @@ def test_without_its_copies_the_bytes_stay_for_those_that_share_them(scene: Scen
     assert not tombstones.buried(scene.lake, scene.lake.at()).content(scene.content[ANNA])
 
 
+def test_a_class_that_may_be_the_persons_name_is_said_to_stay(
+    fill: Any, lake: Lake, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill([("a.png", "Anna", picture(1)), ("b.png", "Ben", picture(2)), ("c.png", "Ben", picture(3))])
+    assert forget.plan(lake, Settings(), ["a.png"]).classes == ["Anna"]
+    assert forget.plan(lake, Settings(), ["b.png"]).classes == []
+    assert command(["forget", "--lake", str(lake.root), "a.png", "--dry-run"]) == 0
+    assert "no other picture was ever labeled Anna: such a name stays" in capsys.readouterr().err
+
+
 def test_near_copies_are_named_and_taken_where_asked(tmp_path: Path, picture: Picture, fill: Any, lake: Lake) -> None:
     small, large = picture(5, 96, 96), picture(5, 96, 96, "JPEG", quality=92)
     fill([("a.png", "cat", small), ("near.jpg", "cat", large), ("far.png", "cat", picture(9, 96, 96))])
