@@ -258,6 +258,22 @@ def _accuracy(lake: Lake, before: Version, after: Version, them: _Pictures, pair
         right = [_flags(pc.equal(named, label)) for named in (said_before, said_after)]
         if (judged & known).any():
             yield paired(measure, right[0], right[1], judged & known, note)
+    yield from _missed(
+        them.label_after, (said_before, said_after), judged, sorted({*old.classes} & {*new.classes}), paired
+    )
+
+
+def _missed(
+    label: pa.Array, named: tuple[pa.Array, pa.Array], judged: Flags, known: Sequence[str], paired: Paired
+) -> Iterator[Twice]:
+    """How often each class is missed, of those that the audit compares one by one: some groups are failed in one class only."""
+    counted = pc.value_counts(pc.filter(label, pa.array(judged))).to_pylist()
+    frequent = measures.chosen({one["values"]: one["counts"] for one in counted if one["values"] in known})
+    by_name = {one.measure.name: one.measure for one in measures.errors(frequent, others=False)}
+    for name in frequent:
+        mine = judged & _flags(pc.equal(label, name))
+        missed = [_flags(pc.not_equal(said_, name)) for said_ in named]
+        yield paired(by_name[f"false negatives: {name}"], missed[0], missed[1], mine, GIVEN)
 
 
 def _leaked(lake: Lake, version: Version, them: _Pictures) -> Flags:

@@ -105,6 +105,9 @@ def test_cleaning_helped_the_group_whose_labels_were_wrong(lake: Lake, cleaned: 
     assert (right.before.value, right.after.value, right.gained) == (0.5, 1.0, 20)
     assert right.helped(0.05) is True
     assert of(found, "accuracy on verified labels", "B").n == 25
+    missed = of(found, "false negatives: dog", "B")
+    assert (missed.n, missed.before.value, missed.after.value) == (20, 1.0, 0.0)
+    assert of(found, "false negatives: cat", "B").n == 20
     assert "share" not in {one.measure for one in found}, "the same pictures are there"
     assert all(one.adjusted >= one.p and one.paired for one in found)
 
@@ -148,6 +151,7 @@ def test_a_class_that_was_renamed_is_no_change(lake: Lake, fill: Fill) -> None:
     assert {(one.measure, one.before.value, one.after.value) for one in found} == {
         ("label errors", 0.0, 0.0),
         ("accuracy", 1.0, 1.0),
+        ("false negatives: kitty", 0.0, 0.0),
     }
 
 
