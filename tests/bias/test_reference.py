@@ -26,8 +26,9 @@ def test_shares_percents_and_counts_are_the_same_shares(numbers: tuple[str, str,
 
 
 def test_rounded_shares_add_up_to_one() -> None:
-    text = HEAD + "race,A,0.33\nrace,B,0.33\nrace,C,0.33\n"
-    assert shares(GROUPING, text) == {"race": dict.fromkeys("ABC", pytest.approx(1 / 3))}
+    for third in ("0.33", "33.3"):
+        text = HEAD + f"race,A,{third}\nrace,B,{third}\nrace,C,{third}\n"
+        assert shares(GROUPING, text) == {"race": dict.fromkeys("ABC", pytest.approx(1 / 3))}
 
 
 @pytest.mark.parametrize(
