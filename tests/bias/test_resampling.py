@@ -92,9 +92,29 @@ def test_without_copies_all_pictures_count() -> None:
 
 
 def test_copies_that_are_not_among_those_asked_about_do_not_count() -> None:
+    """Pictures of a third outcome, copies of the others, change nothing where they are not asked about."""
     made = noisy(4)
-    only_hits = resampling.effective(made.counts, HIT, HIT, members(made.grouping, made.counts.cells, 1).matrix)
-    assert (only_hits.n + only_hits.rest <= made.outcome.sum() + 1e-9).all()
+    counts, more = made.counts, noisy(5).counts
+    assert counts.copies is not None
+    assert more.copies is not None
+    codes = counts.grouping.join(counts.cells)
+    cell = np.searchsorted(codes, counts.grouping.join(more.cells))[more.copies.cell]
+    n = np.column_stack([counts.n, np.bincount(cell, minlength=len(codes))])
+    rows = Copies(
+        np.append(counts.copies.cluster, more.copies.cluster),
+        np.append(counts.copies.cell, cell),
+        np.append(counts.copies.outcome, np.full(len(cell), 2)),
+    )
+    mixed = Counts(counts.grouping, counts.cells, ("no", "yes", "elsewhere"), n, rows)
+    groups = members(counts.grouping, counts.cells, 2).matrix
+    two, three = np.array([True, True]), np.array([True, True, False])
+    hit = np.array([False, True, False])
+    for one, other in zip(
+        resampling.effective(counts, HIT, two, groups), resampling.effective(mixed, hit, three, groups), strict=True
+    ):
+        assert one == pytest.approx(other)
+    single = resampling.distinct(mixed, hit, three, np.random.default_rng(1))
+    assert (single.n == resampling.distinct(counts, HIT, two, np.random.default_rng(1)).n).all()
 
 
 def test_copies_alone_are_drawn_whole() -> None:
