@@ -53,8 +53,8 @@ def test_large_groups_as_well() -> None:
         exact = enumerated(n, rest, share, gap, 0.001)
         assert float(power(n, rest, share, gap, 0.001)) == pytest.approx(exact, abs=0.02)
     # Of rare hits in a small part of the pictures the distribution leans.
-    exact = enumerated(8000, 60_000, 0.03, 0.013, 1e-9)
-    assert float(power(8000, 60_000, 0.03, 0.013, 1e-9)) == pytest.approx(exact, abs=0.02)
+    exact = enumerated(9000, 60_000, 0.03, 0.0125, 1e-9)
+    assert float(power(9000, 60_000, 0.03, 0.0125, 1e-9)) == pytest.approx(exact, abs=0.02)
 
 
 def test_a_difference_that_is_too_small_to_matter_is_no_finding() -> None:
