@@ -83,7 +83,11 @@ def grouped(lake: Lake, version: Version, settings: Settings, carrier: Carrier |
         if name in described and described[name].estimated
     }
     its_bins = {name: binned[name] for name in values if name in binned}
-    made = Grouping(tuple(values), tuple(values.values()), estimated, its_bins, tuple(notes))
+    strange = [name for name in described if name not in known]
+    if strange and known:
+        notes.append(f"[[attributes]] describes {', '.join(strange)}, which no picture has")
+    left_out = tuple(name for name in known if name not in values)
+    made = Grouping(tuple(values), tuple(values.values()), estimated, its_bins, tuple(notes), left_out)
     audited = (
         AuditedAttribute(
             one.name,

@@ -20,6 +20,7 @@ class Grouping:
 
     `estimated`: attributes that a model estimated, by the validation that was given: true value → estimated value → n.
     `bins`: attributes that are numbers, whose values are the names of bins. `notes`: what was left out, and why.
+    `left_out`: attributes that pictures have, and that are not compared.
     """
 
     attributes: tuple[str, ...]
@@ -27,6 +28,7 @@ class Grouping:
     estimated: Mapping[str, Mapping[str, Mapping[str, int]]]
     bins: Mapping[str, Bins] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:

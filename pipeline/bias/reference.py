@@ -21,7 +21,8 @@ def shares(grouping: Grouping, text_or_uniform: str) -> Shares:
 
     `uniform`: all values the same share. Else the text of a CSV with COLUMNS: shares that add up to 1, percents that add up
     to 100, or whole counts. Attributes that the table leaves out have no reference. Raises UserError, in a sentence, for
-    an unknown attribute or value, a value of the data that is left out, and numbers that are no shares.
+    an unknown attribute or value, a value of the data that is left out, and numbers that are no shares. Of attributes that are
+    there and not compared nothing is asked.
     """
     said = {
         name: [one for one in its if one != NOT_SAID]
@@ -29,7 +30,7 @@ def shares(grouping: Grouping, text_or_uniform: str) -> Shares:
     }
     if text_or_uniform == UNIFORM:
         return {name: dict.fromkeys(its, 1 / len(its)) for name, its in said.items() if its}
-    given = read(text_or_uniform)
+    given = {name: its for name, its in read(text_or_uniform).items() if name not in grouping.left_out}
     for name, its in given.items():
         if name not in said:
             raise unknown("attribute in the reference of shares", name, said)

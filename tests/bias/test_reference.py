@@ -31,6 +31,11 @@ def test_rounded_shares_add_up_to_one() -> None:
         assert shares(GROUPING, text) == {"race": dict.fromkeys("ABC", pytest.approx(1 / 3))}
 
 
+def test_attributes_that_are_not_compared_are_passed_over() -> None:
+    fewer = Grouping(("sex",), (("f", "m"),), {}, left_out=("race",))
+    assert shares(fewer, HEAD + "race,X,1\nsex,f,.5\nsex,m,.5\n") == {"sex": {"f": 0.5, "m": 0.5}}
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [

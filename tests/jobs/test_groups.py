@@ -43,7 +43,7 @@ def test_all_that_are_groups_are_compared_and_of_the_others_it_is_said_why(peopl
     made = found.grouping
     assert made.attributes == ("age", "sex")
     assert made.values == (("<5", "5-9", "10+", NOT_SAID), ("f", "m", NOT_SAID))
-    assert {*made.bins} == {"age"}
+    assert ({*made.bins}, made.left_out) == ({"age"}, ("camera", "name"))
     age, sex = found.audited
     assert age.counts == {"<5": 5, "5-9": 5, "10+": 5, NOT_SAID: 5}
     assert sex.counts == {"f": 9, "m": 9, NOT_SAID: 2}
@@ -60,6 +60,8 @@ def test_all_that_are_groups_are_compared_and_of_the_others_it_is_said_why(peopl
 def test_what_is_asked_for_by_name_comes_in_that_order_or_is_refused(people: Lake) -> None:
     asked = groups.grouping(people, people.at(), settings(AGE, attributes=" sex, age,sex"))
     assert (asked.attributes, asked.notes[1:]) == (("sex", "age"), ())
+    misspelt = groups.grouping(people, people.at(), settings(Attribute(name="aeg", bins="5"), attributes="sex"))
+    assert misspelt.notes == ("[[attributes]] describes aeg, which no picture has",)
     for names, said in (
         ("sex,rase", "unknown attribute in .bias. attributes 'rase'"),
         ("name", r"^\[bias\] attributes names name, which has 20 values, more than"),
