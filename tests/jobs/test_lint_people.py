@@ -17,7 +17,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.lint import lint
 from secondlook.jobs.lint.on_driver import LocalTables
 from secondlook.jobs.lint.on_spark import SparkTables
-from secondlook.pipeline.core.bias_config import BiasSettings
+from secondlook.pipeline.core.bias_config import Attribute, BiasSettings
 from secondlook.pipeline.core.comparison import GroupAudit
 from secondlook.pipeline.core.config import LintSettings, Settings, Waiver
 from secondlook.pipeline.core.errors import UserError
@@ -347,6 +347,149 @@ def test_the_settings_of_bias_are_a_part_of_what_lint_read(lake: Lake) -> None:
     assert not lint.audit(lake, SETTINGS).reused
     assert lint.audit(lake, SETTINGS).reused
     assert not lint.audit(lake, with_bias(depth=1)).reused
+
+
+def test_labels_that_the_model_cannot_judge_are_of_no_population(lake: Lake) -> None:
+    people = People(300).write(lake)
+    events = [(at, "zebra") for at in range(20)] + [(at, None) for at in range(20, 30)]
+    put(
+        lake,
+        "commit",
+        labels=[{"sample_id": people.ids()[at], "label": label, "source": "review"} for at, label in events],
+    )
+    told = {one.name: one for one in audit(lake, lake.at(), SETTINGS).measures}
+    assert told["label errors"].n == told["accuracy"].n == told["confidence"].n == 270
+    assert told["association: zebra"].k == 20
+    assert told["association: zebra"].n == 290
+    assert told["false positives: cat"].n + told["false negatives: cat"].n == 270
+
+
+def test_of_two_classes_one_is_compared(lake: Lake) -> None:
+    people = People(300)
+    people.given = people.given % 2
+    people.write(lake, model=False)
+    model = {"model": "m1", "kind": "generalist", "classes": ["cat", "dog"], "settings": "{}", "metrics": "{}"}
+    says = {"model": "m1", "classes": [0, 1], "probs": [0.8, 0.2], "fold": -1}
+    put(lake, "train", models=[model], predictions=[{"content_id": one, **says} for one in people.contents()])
+    told = {one.name: one for one in audit(lake, lake.at(), SETTINGS).measures}
+    assert [name for name in told if ":" in name] == [
+        "false negatives: cat",
+        "false negatives: dog",
+        "association: cat",
+    ]
+    assert told["accuracy"].n == 300, "what no fold held out was never fitted on either: the test split is such"
+
+
+def test_a_class_that_waits_for_a_sign_off_is_compared_nowhere(lake: Lake) -> None:
+    people = People(300).write(lake, model=False)
+    put(
+        lake,
+        "commit",
+        labels=[{"sample_id": people.ids()[at], "label": "cock", "source": "review"} for at in range(40)],
+    )
+    told = audit(lake, lake.at(), SETTINGS)
+    assert {one.name for one in told.of("SL404")} == {f"association: {name}" for name in CLASSES}
+    assert told.of("SL404")[0].n == 260
+    assert "cock" not in str(told)
+
+
+def test_answers_of_who_is_paused_are_not_compared(lake: Lake) -> None:
+    people = People(600).write(lake, model=False)
+    people.answer(lake, answers(people, biased="eve"), range(0, 600, 2))
+    assert "answers: eve" in {one.name for one in audit(lake, lake.at(), SETTINGS).of("SL405")}
+    put(lake, "pause", annotators=[{"annotator": "eve", "event": "paused", "actor": "me", "reason": "gold"}])
+    told = audit(lake, lake.at(), SETTINGS)
+    assert {one.name for one in told.of("SL405")} == {"disagreement", "answers: ada", "answers: bob", "answers: ian"}
+
+
+def test_audit_answers_tell_a_group_with_wrong_labels_from_one_that_the_detector_doubts(lake: Lake) -> None:
+    """Of the blue, right labels are doubted; of the old, wrong ones are."""
+    people = People(1500)
+    people.mislabel(np.where(people.group(age="old"), 0.2, 0.0))
+    surely = people.group(race="blue") & (people.rng.random(people.n) < 0.2) & (people.given == people.truth)
+    people.said, people.sure = np.where(surely, (people.truth + 1) % 3, people.said), np.where(surely, 0.9, people.sure)
+    people.write(lake)
+    assert {("SL402", "race blue"), ("SL402", "age old")} <= found(lake)
+    drawn = np.random.default_rng(3).choice(1500, 400, replace=False).tolist()
+    people.answer(lake, {"ada": lambda at: CLASSES[people.truth[at]]}, drawn, "audit")
+    ids, design = people.ids(), json.dumps({"scale": 1, "uniform": 1, "mean": 1, "slope": 1, "intercept": 0})
+    facts = {
+        "audit": "audit-1",
+        "batch": "batch-1",
+        "score": 0.5,
+        "inclusion": 400 / 1500,
+        "drawn_from": 2,
+        "design": design,
+    }
+    put(
+        lake,
+        "audit",
+        audit_samples=[{"sample_id": ids[at], "given": CLASSES[people.given[at]], **facts} for at in drawn],
+    )
+    heard = dataclasses.replace(SETTINGS, review=dataclasses.replace(SETTINGS.review, experts="ada"))
+    assert {group for rule, group in found(lake, heard) if rule == "SL402"} == {"age old"}
+    told = next(one for one in evidence(lake, "SL402", heard))
+    wrong = (people.given != people.truth)[people.group(age="old")].mean()
+    assert told["corrected"]["low"] < wrong < told["corrected"]["high"]
+    assert told["answers"] > 100
+    assert "corrected from" in told["message"]
+
+
+def test_labels_that_people_verified_have_an_accuracy_of_their_own(lake: Lake) -> None:
+    people = People(300).write(lake)
+    votes = json.dumps({"adjudicated": 1, "votes": [{"annotator": "ada", "answer": CLASSES[0]}]})
+    events = [
+        {"sample_id": people.ids()[at], "label": CLASSES[0], "source": "review", "evidence": votes} for at in range(60)
+    ]
+    put(lake, "commit", labels=events)
+    told = {one.name: one for one in audit(lake, lake.at(), SETTINGS).measures}
+    assert told["accuracy on verified labels"].n == 60
+    assert told["accuracy on verified labels"].k == int((people.said[:60] == 0).sum())
+
+
+def test_copies_that_all_are_of_one_group_are_no_finding(lake: Lake) -> None:
+    """Two hundred copies of one picture say what one picture says."""
+    people = People(600)
+    people.race[:40], people.given[:40] = 1, (people.truth[:40] + 1) % 3
+    contents = people.contents()
+    people.contents = lambda: [contents[0]] * 40 + contents[40:]  # type: ignore[method-assign]
+    people.truth[:40] = people.truth[0]
+    people.given[:40], people.said[:40], people.sure[:40] = (people.truth[0] + 1) % 3, people.truth[0], 0.9
+    people.write(lake)
+    told = audit(lake, lake.at(), SETTINGS)
+    (measure,) = told.of("SL402")
+    blue = next(one for one in measure.groups if one.group.name == "race blue")
+    assert blue.k >= 40
+    assert not told.found(measure)
+    assert "copies count" in measure.method
+
+
+def test_near_copies_are_one_group_as_sl202_says(lake: Lake) -> None:
+    people = People(60).write(lake, model=False)
+    ids, contents, keys = people.ids(), people.contents(), people.keys()
+    evidence_ = json.dumps({"kept": keys[3]})
+    rows_ = [{"rule": "SL202", "subject": ids[at], "evidence": evidence_} for at in (3, 5)]
+    rows_ += [{"rule": "SL202", "subject": ids[at], "evidence": json.dumps({"kept": keys[9]})} for at in (9, 8)]
+    groups = marks.near(LocalTables(lake, lake.at()), rows("findings", rows_))
+    assert sorted(groups) == sorted([sorted([contents[3], contents[5]]), sorted([contents[8], contents[9]])])
+
+
+def test_an_attribute_that_a_model_estimated_is_marked_and_needs_its_validation(lake: Lake, tmp_path: Path) -> None:
+    people = People(900, races=("green", "blue"))
+    people.mislabel(np.where(people.group(race="blue"), 0.3, 0.0))
+    people.write(lake)
+    file = tmp_path / "validation.csv"
+    estimated = dataclasses.replace(SETTINGS, attributes=(Attribute(name="race", estimated=str(file)),))
+    with pytest.raises(UserError, match="there is no such file"):
+        lint.audit(lake, estimated)
+    file.write_text("true,estimated,n\ngreen,green,450\ngreen,blue,50\nblue,green,50\nblue,blue,450\n")
+    assert ("SL402", "race blue") in found(lake, estimated)
+    told = evidence(lake, "SL402", estimated)[0]
+    assert told["estimated"] == ["race"]
+    assert "race blue (estimated)" in told["message"]
+    assert abs(told["effect"]["value"]) > told["raw"]["value"] - told["overall"]["value"], (
+        "mistakes of the model had hidden a part"
+    )
 
 
 def test_a_missing_value_is_a_group_of_its_own(lake: Lake) -> None:
