@@ -38,7 +38,8 @@ def page(result: dict[str, Any]) -> str:
                 for one in result["pooling"]
             ),
         ),
-        "Where every group is its own there is little to learn from the others: pooling is then hardly better than raw, and its intervals cover less than they promise. "
+        "Where every group is its own there is little to learn from the others: pooling is then hardly better than raw. Where groups have effects of their own at all, its "
+        "intervals cover a little less than they promise, as the spread of these effects is guessed from the same few pictures; where they have none, more. "
         "Coverage is an average over groups: one group that is far from all of its like is drawn towards them, and its interval misses it more often than that. "
         "That is why the raw figure and its interval stand first, tests are of it alone, and pooled is beside.",
     ]
@@ -67,7 +68,8 @@ def page(result: dict[str, Any]) -> str:
                 for one in result["detector"]
             ),
         ),
-        "By doubts alone the noisier group is called worse nearly always, though its labels are as right as the others'. By answers it is not. The price is power, "
+        "By doubts alone the noisier group is called worse nearly always, though its labels are as right as the others'. By answers it is not; with 300 answers the interval there covers somewhat too little, "
+        "and small p are, if anything, a little too frequent. The price is power, "
         "as a tenth of the answers are of a tenth of the pictures.",
         "",
         "## Groups that a model estimated",
