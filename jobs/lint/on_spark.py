@@ -11,18 +11,15 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from pyiceberg.expressions import EqualTo
 
 from secondlook.jobs.lake import dataset
-from secondlook.jobs.lake.attributes import Attributes
 from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.classes import Classes
 from secondlook.jobs.lake.classes import read as read_classes
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lint import looks, looks_on_spark
+from secondlook.jobs.lint import cells_on_spark, looks, looks_on_spark
 from secondlook.jobs.lint.carrier import (
-    CELLS,
     COUNTS,
     EVIDENCE,
     MOST_VALUES,
@@ -32,8 +29,6 @@ from secondlook.jobs.lint.carrier import (
     Beside,
     Carrier,
     no_predictions,
-    refuse_many,
-    summed_cells,
     to_table,
 )
 from secondlook.pipeline.audit.classes.properties import COLUMNS as COLUMNS_OF_PROPERTIES
@@ -47,7 +42,6 @@ from secondlook.pipeline.images.checks import COLUMNS as COLUMNS_OF_CHECKS
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-ROWS = 65_536  # that are counted at a time
 PARTITION_ROWS = 250_000  # at most, in what is shuffled: lists of classes and vectors of so many fit in a small JVM
 
 
@@ -162,7 +156,7 @@ class SparkTables(Carrier):
     def _attributed(self, columns: Sequence[str]) -> "DataFrame":
         """Samples with attributes as they read."""
         rows, meant = self._latest("samples", columns), read_attributes(self.lake, self.version)
-        return rows if meant.plain else rows.mapInArrow(partial(_as_meant, meant), rows.schema)
+        return rows if meant.plain else rows.mapInArrow(partial(cells_on_spark.as_meant, meant), rows.schema)
 
     def attributed(self, count: Callable[[pa.Table], pa.Table]) -> pa.Table:  # noqa: D102
         rows = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
@@ -173,36 +167,13 @@ class SparkTables(Carrier):
         return self._attributed(["sample_id", "attributes"]).join(wanted, "sample_id", "left_semi").toArrow()
 
     def celled(self, beside: Beside, count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:  # noqa: D102
-        from pyspark.sql import functions as f
-        from pyspark.sql.pandas.types import from_arrow_schema
-
-        rows = self._samples.select("sample_id", "content_id", "split", "label")
-        if beside.cells is None:
-            rows = rows.withColumn("cell", f.lit(0).cast("long"))
-        else:
-            rows = rows.join(self._celled(beside.cells), "sample_id")
-        for name, ids in beside.marks.items():  # before the rows are sent to where their contents are
-            marked = self.spark.createDataFrame(pa.table({"sample_id": pc.unique(ids)})).withColumn(name, f.lit(True))
-            rows = rows.join(marked, "sample_id", "left").withColumn(name, f.coalesce(name, f.lit(False)))
-        rows = rows.join(self._latest("fingerprints", ["content_id", *PICTURED]), "content_id", "left")
-        for table in self._predicted(beside.model):
-            rows = rows.join(table, "content_id", "left")
-        rows = rows.join(f.broadcast(self.spark.createDataFrame(beside.clusters)), "content_id", "left")
-
-        def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-            yield from summed_cells(map(count, _gathered(batches)), most).to_batches()
-
-        with _told():
-            parts = rows.mapInArrow(work, from_arrow_schema(CELLS))
-            whole = parts.groupBy(*CELLS.names[:-1]).agg(f.sum("n").alias("n")).limit(most + 1).toArrow()
-        refuse_many(whole.num_rows, most)
-        return whole.cast(CELLS)
-
-    def _celled(self, cells: Callable[[pa.ChunkedArray], pa.Array]) -> "DataFrame":
-        """sample_id and the code of the cell."""
         maps = self._latest("samples", ["sample_id", "content_id", "attributes"]).where("content_id IS NOT NULL")
-        work = partial(_as_cells, read_attributes(self.lake, self.version), cells)
-        return maps.select("sample_id", "attributes").mapInArrow(work, "sample_id string, cell long")
+        meant = read_attributes(self.lake, self.version)
+        rows = cells_on_spark.in_cells(self._samples, maps, meant, beside.cells)
+        prints = self._latest("fingerprints", ["content_id", *PICTURED])
+        rows = cells_on_spark.beside(rows, beside, [prints, *self._predicted(beside.model)])
+        with _told():
+            return cells_on_spark.counted(rows, count, most)
 
     def _predicted(self, model: dataset.Model | None) -> "Iterator[DataFrame]":
         """What LocalTables has beside samples of a model."""
@@ -283,35 +254,6 @@ def _as_today(classes: Classes, batches: Iterator[pa.RecordBatch]) -> Iterator[p
         label = classes.read(rows["label"], rows["seq"].fill_null(0))
         rows = rows.set_column(rows.column_names.index("label"), "label", label)
         yield from dataset.masked_keys(rows, classes).to_batches()
-
-
-def _as_meant(meant: Attributes, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Samples with their attributes as `dataset.samples` shows them."""
-    for batch in batches:
-        rows = pa.Table.from_batches([batch])
-        at = rows.column_names.index("attributes")
-        yield from rows.set_column(at, "attributes", meant.applied(rows["attributes"])).to_batches()
-
-
-def _as_cells(
-    meant: Attributes, cells: Callable[[pa.ChunkedArray], pa.Array], batches: Iterator[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
-    """Samples with the codes of their cells in place of their attributes: a map is large to send to and fro."""
-    for rows in _gathered(batches):
-        attributes = meant.applied(rows["attributes"])
-        yield from pa.table({"sample_id": rows["sample_id"], "cell": cells(attributes)}).to_batches()
-
-
-def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Batches put together to ROWS rows and more: what has a cost of its own for each call is called less often."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(one.num_rows for one in held) >= ROWS:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
 
 
 def _followed(model: dataset.Model, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
