@@ -7,6 +7,7 @@ docs/results/bias-simulation.md.
 """
 
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,6 +24,7 @@ NODES = ndtri((np.arange(7) + 0.5) / 7)
 NODES = NODES / NODES.std()
 HALVINGS = 11  # of the gap: to 0.0005
 CHUNK = 64  # groups at once, of about the same variance
+TABLED = 2**20  # whose logarithms of factorials are kept: three times as fast
 TIE = 1 + 1e-9
 
 Floats = npt.NDArray[np.float64]
@@ -146,12 +148,22 @@ def _given(n: Floats, total: Floats, hits: Floats, odds: Floats, alpha: float, l
     x = first[:, None] + np.arange(int((last - first).max()) + 1)
     outside = x > last[:, None]
     x = np.minimum(x, last[:, None])
-    log = -(gammaln(x + 1) + gammaln(hits_ - x + 1) + gammaln(n_ - x + 1) + gammaln(total_ - hits_ - n_ + x + 1))
+    log = -sum(map(_log_factorial, (x, hits_ - x, n_ - x, total_ - hits_ - n_ + x)), np.zeros(x.shape))
     log[outside] = -np.inf
     needed = _needed(_normed(log), alpha)
     gap = x / n_ - (hits_ - x) / (total_ - n_)
     finding = (np.arange(x.shape[1]) >= needed[:, None]) & (gap >= max(least, 1e-12))
     return np.asarray((_normed(log + odds[:, None] * x) * finding).sum(axis=1))
+
+
+def _log_factorial(x: Floats) -> Floats:
+    most = int(x.max(initial=0))
+    return _table(most.bit_length())[x.astype(np.intp)] if most < TABLED else np.asarray(gammaln(x + 1))
+
+
+@cache
+def _table(bits: int) -> Floats:
+    return np.asarray(gammaln(np.arange(2**bits) + 1.0))
 
 
 def _normed(log: Floats) -> Floats:
