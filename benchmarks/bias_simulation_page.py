@@ -87,7 +87,14 @@ _NAMES = {
     "finding": "permutation, as a finding",
     "benjamini-yekutieli": "Benjamini-Yekutieli",
     "holm": "Holm",
-    "found": "the group that does differ, found (permutation)",
+    **{
+        f"found: {name}": f"a crossed group that does differ (race 1, age 6: 1.6 % of the pictures) is found in some measure, {told}"
+        for name, told in (
+            ("permutation", "permutation"),
+            ("benjamini-yekutieli", "Benjamini-Yekutieli"),
+            ("holm", "Holm"),
+        )
+    },
 }
 
 
