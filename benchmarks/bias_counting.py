@@ -88,10 +88,10 @@ def maps(made: dict[str, Ints]) -> pa.Array:
     return pa.MapArray.from_arrays(pa.array(offsets), keys, items)
 
 
-def lists(made: Ints, first: pa.DataType, second: Ints | None = None) -> pa.Array:
+def lists(made: npt.NDArray[Any], kind: pa.DataType) -> pa.Array:
     """Rows (n, k) as lists."""
-    flat = pa.array(made.ravel()).cast(first) if second is None else pa.array(second.ravel()).cast(first)
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, made.size + 1, made.shape[1], dtype=np.int32)), flat)
+    offsets = pa.array(np.arange(0, made.size + 1, made.shape[1], dtype=np.int32))
+    return pa.ListArray.from_arrays(offsets, pa.array(made.ravel()).cast(kind))
 
 
 def tables(start: int, n: int) -> dict[str, dict[str, Any]]:
@@ -116,7 +116,7 @@ def tables(start: int, n: int) -> dict[str, dict[str, Any]]:
                          "contrast": pa.array(rng.random(len(own))), "blur": pa.array(rng.exponential(100, len(own))),
                          "width": pa.array(rng.integers(100, 2000, len(own))), "height": pa.array(rng.integers(100, 2000, len(own)))},
         "predictions": {"content_id": ids(at[own], 2), "model": "m", "classes": lists(order, pa.int32()),
-                        "probs": lists(probs, pa.float32(), probs), "fold": pa.array(at[own] % 5)},
+                        "probs": lists(probs, pa.float32()), "fold": pa.array(at[own] % 5)},
         "evidence": {"content_id": ids(at[own], 2), "model": "m", "label": names.take(pa.array(made["class"][own])),
                      "p_error": pa.array(np.round(rng.random(len(own)), 3))},
     }  # fmt: skip

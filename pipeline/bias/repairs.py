@@ -113,7 +113,7 @@ def _dates(counts: Mapping[str, int]) -> tuple[dict[str, str], list[str]]:
     without a gap and without overlap.
     """
     readings = {value: its for value in counts if (its := _readings(value))}
-    others = [its for value in counts if value not in readings and (its := span(value)) is not None]
+    others = [said for value in counts if value not in readings and (said := span(value)) is not None]
     if not readings:
         return {}, []
     names = ", ".join(map(repr, list(readings)[:5]))

@@ -197,21 +197,13 @@ def test_spark_refuses_too_many_counts_in_the_same_words(
 def test_sums_of_parts_are_the_sums_of_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carriers, "LEAST_SUMMED", 5)
     rng = np.random.default_rng(3)
-    made = [
-        {
-            "measure": 0,
-            "cell": int(rng.integers(4)),
-            "outcome": str(rng.integers(2)),
-            "cluster": None,
-            "n": int(rng.integers(9)),
-        }
-        for _ in range(200)
-    ]
-    parts = [pa.Table.from_pylist(made[at : at + 7], carriers.CELLS) for at in range(0, 200, 7)]
+    made = [(int(rng.integers(4)), str(rng.integers(2)), int(rng.integers(9))) for _ in range(200)]
+    told = [{"measure": 0, "cell": cell, "outcome": outcome, "cluster": None, "n": n} for cell, outcome, n in made]
+    parts = [pa.Table.from_pylist(told[at : at + 7], carriers.CELLS) for at in range(0, 200, 7)]
     found = carriers.summed_cells(iter(parts), 100)
     expected = Counter[tuple[int, str]]()
-    for one in made:
-        expected[one["cell"], one["outcome"]] += one["n"]
+    for cell, outcome, n in made:
+        expected[cell, outcome] += n
     assert {(row["cell"], row["outcome"]): row["n"] for row in found.to_pylist()} == expected
     with pytest.raises(UserError, match="more than 7 counts"):
         carriers.summed_cells(iter(parts), 7)
