@@ -69,8 +69,9 @@ def differing(counts: Counts, settings: BiasSettings) -> Comparison:
     large = (n >= settings.min_cell) & (total - n >= settings.min_cell)
     rows = np.flatnonzero(large)
     groups = everything.take(rows).groups()
-    compared, tests = [], {}
-    number = []
+    compared: list[Compared] = []
+    tests: dict[bytes, int] = {}
+    number: list[int] = []
     for row, group in zip(rows.tolist(), groups, strict=True):
         its = by_group[row]
         strata = _strata(its, whole - its)

@@ -75,7 +75,7 @@ def aligned(counts: Counts, names: tuple[str, ...]) -> Counts:
 
 def predicted(given: Ints, said: Ints, n: int) -> Ints:
     """Places in the outcomes of PREDICTED: `given`, `said` are places in the n classes compared, -1 for others."""
-    return np.where(given < 0, n, given) * (n + 1) + np.where(said < 0, n, said)
+    return np.asarray(np.where(given < 0, n, given) * (n + 1) + np.where(said < 0, n, said), np.int64)
 
 
 def level(name: str, values: Reals) -> Ints:
