@@ -70,28 +70,21 @@ def compare(
     n, k = int(whole.n.sum()), int(whole.k.sum())
     if not n:
         return Comparison()
-    every = members(counts.grouping, counts.cells, settings.depth)
-    size = np.asarray(every.matrix @ whole.n)
-    large = (size >= settings.min_cell) & (n - size >= max(settings.min_cell, 1))
-    known = every.take(np.flatnonzero(large))
-    units = resampling.effective(counts, hits, could, known.matrix)
-    right = np.asarray(known.matrix @ whole.k)
-    figures = Figures(size[large], right, n - size[large], k - right, units.n, units.rest)
+    known, figures, untested = _shown(counts, hits, could, settings)
     single = resampling.distinct(counts, hits, could, rng)
+    separate = np.asarray(known.matrix @ single.n)
     tests, first = _tests(known.matrix, whole.n)
     p = _p(known, single, figures)
     draws = settings.permutations if settings.correction == "permutation" else 0
     inside = within(single.n, int(single.k.sum()), known.matrix[first], p[first], rng, draws) if draws else None
-    separate = np.asarray(known.matrix @ single.n)
     groups = _compared(known, figures, p, settings)
-    level, alike = settings.confidence, n if counts.copies is None else _alike(counts, hits, could)
-    gap, between = _gap(known, figures, level)
+    gap, between = _gap(known, figures, settings.confidence)
     return Comparison(
         groups=groups,
         n=n,
         k=k,
-        overall=_estimates(np.array([k / n]), intervals(np.array([k / n * alike]), np.array([alike]), level))[0],
-        untested=int(((size > 0) & ~large).sum()),
+        overall=_overall(counts, hits, could, k / n, settings.confidence),
+        untested=untested,
         gap=gap,
         between=between,
         worst=_worst(groups, worse),
@@ -111,10 +104,24 @@ def compare(
     )
 
 
-def _alike(counts: Counts, hit: Flags, among: Flags) -> float:
-    """How many independent pictures all of them amount to."""
+def _shown(counts: Counts, hit: Flags, among: Flags, settings: BiasSettings) -> tuple[Members, Figures, int]:
+    """The groups that are large enough and leave enough others, their figures, and how many groups are not."""
+    whole = resampling.table(counts, hit, among)
+    every = members(counts.grouping, counts.cells, settings.depth)
+    n, size = int(whole.n.sum()), np.asarray(every.matrix @ whole.n)
+    large = (size >= settings.min_cell) & (n - size >= max(settings.min_cell, 1))
+    untested = int(((size > 0) & ~large).sum())
+    known = every.take(np.flatnonzero(large))
+    size, right = size[large], np.asarray(known.matrix @ whole.k)
+    units = resampling.effective(counts, hit, among, known.matrix)
+    figures = Figures(size, right, n - size, int(whole.k.sum()) - right, units.n, units.rest)
+    return known, figures, untested
+
+
+def _overall(counts: Counts, hit: Flags, among: Flags, share: float, level: float) -> Estimate:
     everything = sp.csr_array(np.ones((1, len(counts.cells)), np.int64))
-    return float(resampling.effective(counts, hit, among, everything).n[0])
+    units = resampling.effective(counts, hit, among, everything).n
+    return _estimates(np.array([share]), intervals(share * units, units, level))[0]
 
 
 def _tests(matrix: "sp.csr_array", n: Ints) -> tuple[Ints, Ints]:
