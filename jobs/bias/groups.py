@@ -252,7 +252,17 @@ def _text(path: str, setting: str) -> str:
 def validation(name: str, path: str, values: Sequence[str], binned: Bins | None) -> dict[str, dict[str, int]]:
     """true value → estimated value → n, of a model that estimated an attribute. Raises UserError where it says too little."""
     setting = f"[[attributes]] estimated of {name}"
-    rows = csv.DictReader(io.StringIO(_text(path, setting)))
+    text = _text(path, setting)
+    try:
+        return _validated(setting, path, text, values, binned)
+    except csv.Error as problem:
+        raise UserError(f"{setting}: {path} can't be read as CSV: {problem}") from None
+
+
+def _validated(
+    setting: str, path: str, text: str, values: Sequence[str], binned: Bins | None
+) -> dict[str, dict[str, int]]:
+    rows = csv.DictReader(io.StringIO(text))
     if missing := [column for column in VALIDATION if column not in (rows.fieldnames or ())]:
         raise UserError(f"{setting}: {path} needs the columns true, estimated, n; it lacks {', '.join(missing)}")
     found: dict[str, dict[str, int]] = {}

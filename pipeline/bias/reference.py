@@ -49,6 +49,13 @@ def shares(grouping: Grouping, text_or_uniform: str) -> Shares:
 
 def read(text: str) -> Shares:
     """What the text of a reference says, attribute → value → number, as it stands there; see `shares`."""
+    try:
+        return _read(text)
+    except csv.Error as problem:
+        raise UserError(f"the reference of shares can't be read as CSV: {problem}") from None
+
+
+def _read(text: str) -> Shares:
     rows = csv.DictReader(io.StringIO(text.removeprefix("\ufeff")))
     names = [name.strip() for name in rows.fieldnames or ()]
     if missing := [name for name in COLUMNS if name not in names]:

@@ -41,6 +41,7 @@ def test_attributes_that_are_not_compared_are_passed_over() -> None:
     [
         ("attribute,share\nrace,1\n", r"needs the columns attribute, value, share; it lacks value$"),
         ("", "lacks attribute, value, share$"),
+        (HEAD + "x" * 200_000 + ",A,1\n", "can't be read as CSV: field larger than field limit"),
         (HEAD, "the reference of shares has no rows$"),
         (HEAD + "rase,A,1\n", "unknown attribute in the reference of shares 'rase', did you mean 'race'"),
         (HEAD + "race,A,.5\nrace,B,.5\n", "no share of race for 'C', which pictures have; give every value a share, 0 where"),

@@ -111,6 +111,7 @@ def test_an_estimated_attribute_brings_its_validation_or_is_refused(people: Lake
     with pytest.raises(UserError, match=r"\[\[attributes\]\] estimated of sex names .* no such file"):
         groups.grouping(people, people.at(), made)
     for text, said in (
+        ("true,estimated,n\n" + "f" * 200_000 + ",f,1\n", "can't be read as CSV: field larger than field limit"),
         ("true,n\n", "needs the columns true, estimated, n; it lacks estimated"),
         ("true,estimated,n\nf,f,90\nf,m,some\n", "line 3 .* has n = 'some'"),
         ("true,estimated,n\nf,f,90\nm,m,0\n", "says nothing of 'm'; every estimated value needs pictures"),
