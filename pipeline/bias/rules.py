@@ -8,6 +8,7 @@ COMPARED = (
     "whole report, of every rule of SL4 together (smallest p of permutations within a measure, Bonferroni between measures; or "
     "Benjamini-Yekutieli, or Holm, as `correction` says), and at least `least_gap` large. Copies of one picture count once for "
     "what chance does. Where a group of crossed attributes differs no more than the sum of what its attributes differ by, it is left out, and counted. "
+    "Groups of an attribute that a model estimated are corrected for its errors by its validation, or left out where they can't be. "
 )
 SMALL = (
     "Groups with fewer than `min_cell` pictures are not tested. That nothing was found says only that no gap larger than the smallest "
@@ -47,7 +48,7 @@ _RULES = (
         ),
         how=(
             "Of the labeled pictures that a model judged out of sample, those count that SL101 flags, by its very decision. "
-            "A detector may itself err more on one group than on another; where an audit has adjudicated answers (`secondlook review push --audit`), the rate "
+            "A detector may itself err more on one group than on another; where an audit has 100 adjudicated answers or more (`secondlook review push --audit`), the rate "
             "is corrected by group with what they say (prediction-powered, each answer weighed by its chance of being drawn), and the corrected rate is what is tested. "
             + COMPARED
             + "The score is the difference of the rates."
@@ -72,7 +73,7 @@ _RULES = (
         how=(
             "Predictions out of sample, beside the label: the share that is right; for each class (all of up to 20, else the 20 "
             "most frequent) the share of its pictures that got another class (false negatives) and the share of the others' pictures that got it (false "
-            "positives); and how much surer the model is than right (mean confidence less accuracy). Where people verified labels "
+            "positives); and how much surer the model is than right (mean confidence less accuracy). An error rate of a class that differs no more than the accuracy of the same group does is left out, and counted. Where people verified labels "
             "(`secondlook review verify`) enough pictures of a group, the evidence gives the accuracy on these beside it. "
             + COMPARED
             + "The score is the size of the difference."

@@ -23,7 +23,7 @@ def slow_p(tables: list[tuple[int, int, int, int]]) -> float:
     ]
     dealt = np.array([sum(one) for one in product(*sums)])
     found = sum(hits for hits, *_ in tables)
-    return min(2 * min((dealt <= found).mean(), (dealt >= found).mean()), 1.0)
+    return float(min(2 * min((dealt <= found).mean(), (dealt >= found).mean()), 1.0))
 
 
 @pytest.mark.parametrize(

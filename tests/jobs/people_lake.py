@@ -12,6 +12,7 @@ from secondlook.jobs.lake.store import Lake
 from secondlook.pipeline.core.identity import content_id, sample_id
 
 CLASSES = ("cat", "dog", "yak")
+Ints = npt.NDArray[np.int64]
 RACES, AGES = ("green", "blue", "grey"), ("young", "old")
 
 
@@ -33,9 +34,10 @@ class People:
             self.rng.integers(0, len(self.races), self.n),
             self.rng.integers(0, len(self.ages), self.n),
         )
-        self.truth = self.rng.integers(0, 3, self.n)
-        self.given, self.said = self.truth.copy(), self.truth.copy()
-        self.sure = np.full(self.n, 0.9)
+        self.truth: Ints = self.rng.integers(0, 3, self.n)
+        self.given: Ints = self.truth.copy()
+        self.said: Ints = self.truth.copy()
+        self.sure: npt.NDArray[np.float64] = np.full(self.n, 0.9)
         self.prints = {
             "brightness": self.rng.uniform(0.2, 0.8, self.n),
             "contrast": self.rng.uniform(0.1, 0.3, self.n),
