@@ -2,14 +2,14 @@
 
 The interval of a weighted sum comes from the intervals of its parts, each end by the distance that it itself leaves open (MOVER,
 Zou and Donner 2008), with Wilson's for each part: a stratum in which nothing was seen still says how much could be in it, which a
-variance of 0 does not. p is the significance at which the interval of a difference first reaches 0.
+variance of 0 does not. p is exact: see `p_values`.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 from secondlook.pipeline.core.comparison import Estimate
 from secondlook.pipeline.core.statistics import Interval
@@ -54,6 +54,19 @@ class Combined(NamedTuple):
         down, up = (np.sqrt(np.square(self.part * one).sum(axis=1) + beside) for one in (low, high))
         return np.clip(self.value - down, 0, 1), np.clip(self.value + up, 0, 1)
 
+    def exact(self, z: Floats) -> tuple[Floats, Floats]:
+        """(R,) lower and upper ends at `z` (R,) deviations, of one share with the effective number of pictures, by Clopper and Pearson."""
+        share = self.k / self.n
+        spread = (np.square(self.part) * share * (1 - share) / self.n).sum(axis=1) + self.spread
+        inside = (spread > 0) & (self.value > 0) & (self.value < 1)
+        alike = np.divide(self.value * (1 - self.value), spread, out=np.zeros_like(spread), where=inside)
+        plain = 1 / (np.square(self.part) / self.n).sum(axis=1)
+        n = np.minimum(np.where(inside, alike, plain), self.n.sum(axis=1))
+        k, tail = np.clip(self.value, 0, 1) * n, ndtr(-z)
+        low = np.where(k > 0, betaincinv(np.maximum(k, 1e-12), n - k + 1, tail), 0.0)
+        high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1e-12), 1 - tail), 1.0)
+        return low, high
+
     def estimates(self, confidence: float) -> list[Estimate]:
         """With their intervals."""
         low, high = self.ends(_deviations(confidence))
@@ -68,15 +81,26 @@ def differences(first: Combined, second: Combined, confidence: float, shift: npt
 
 
 def p_values(first: Combined, second: Combined, shift: npt.ArrayLike = 0.0) -> Floats:
-    """(R,) two-sided p of these differences being 0."""
+    """(R,) two-sided p of these differences being 0: the significance at which an interval with exact ends first reaches 0.
+
+    Not the interval of `differences`, which is made for its usual confidence. Far out its squares no longer add up: of hits in two strata no
+    deviation, however large, would reach 0 (of 8 answers 2 wrong, beside 2 %: p = 5e-18, and the binomial says 0.01). So each
+    share is one of as many pictures as vary so much (Korn and Graubard 1998), with Clopper and Pearson's ends; the two distances are
+    squared and added.
+    """
     moved = np.asarray(shift, np.float64)
     off: Floats = first.value - second.value + moved
     near: Floats = np.zeros_like(off)
     far: Floats = np.full_like(off, FARTHEST)
     for _ in range(HALVINGS):
         z = (near + far) / 2
-        low, high = _difference_ends(first, second, z)
-        out = np.where(off > 0, low + moved > 0, high + moved < 0) & (off != 0)
+        low, high = first.exact(z)
+        other_low, other_high = second.exact(z)
+        down, up = (
+            np.hypot(first.value - low, other_high - second.value),
+            np.hypot(high - first.value, second.value - other_low),
+        )
+        out = np.where(off > 0, off > down, -off > up) & (off != 0)
         near, far = np.where(out, z, near), np.where(out, far, z)
     return np.asarray(2 * ndtr(-near), np.float64)
 
