@@ -42,7 +42,7 @@ SHOWN = ("SL402", "SL403", "SL404", "SL407")
 WEIGHTS = {
     "race, equal": ("race", "equal"),
     "race and age, equal": ("race,age", "equal"),
-    "race, independent": ("race", "independent"),
+    "age, independent": ("age", "independent"),
 }
 FIRST = {  # of the issue: a linear head on MobileNetV2, 2,000 faces to fit and 1,000 to test
     "accuracy": 0.757,
@@ -155,6 +155,9 @@ def weights(work: Path, data: Path, model: Path) -> dict[str, Any]:
             "weights": summary["reweighed"],
             "accuracy": summary["accuracy_given"],
             "changed": [_changed(one) for one in found if one.measure == "accuracy" and one.group.depth == 1],
+            "missed": [
+                _changed(one) for one in found if one.measure.startswith("false negatives") and one.group.depth == 1
+            ],
             "comparisons": len(found),
             "sure": [_changed(one) for one in found if one.adjusted <= plain.bias.alpha],
         }

@@ -223,11 +223,13 @@ def _weights(told: Mapping[str, Any]) -> Iterator[str]:
         "The product's training again with `[train] reweigh`, and `report --bias --since`: the same faces, judged by the model without weights and by the one "
         "with them. Differences are paired, *sure* is by Holm over all that is compared (each table's own family).\n"
     )
+    measures = _audit(told)["measures"]
+    found = {(name, one["group"]) for name, its in measures.items() for one in its["groups"] if one["finding"]}
     for name, its in told["weights"]["figures"].items():
         weights = its["weights"]
         yield (
             f"**{name}**: {weights['n']:,} labels count for {weights['effective']:,.0f}, the largest weight is {weights['largest']:.1f}; accuracy of all "
-            f"{_percent(its['accuracy']['value'])}; {len(its['sure'])} of {its['comparisons']} changes are sure.\n"
+            f"{_percent(its['accuracy']['value'])}; {len(its['sure'])} of {its['comparisons']} changes are sure{_named(its['sure'])}.\n"
         )
         yield from _table(
             ["group as annotated", "n", "before", "after", "difference, points", "p", "sure"],
@@ -239,12 +241,32 @@ def _weights(told: Mapping[str, Any]) -> Iterator[str]:
                 for one in its["changed"]
             ],
         )  # fmt: skip
+        yield "Classes missed, of the groups that are findings above:\n"
+        yield from _table(
+            ["class", "group as annotated", "n", "missed before", "after", "difference, points", "p", "sure"],
+            [
+                [
+                    one["measure"].removeprefix("false negatives: "), one["group"], one["n"], _percent(one["before"][0]),
+                    _percent(one["after"][0]), f"{_points(one['difference'][0])} ({_span(one['difference'])})", _p(one["p"]), _p(one["adjusted"]),
+                ]
+                for one in its["missed"]
+                if (one["measure"], one["group"]) in found
+            ],
+        )  # fmt: skip
     sure = [one for its in told["weights"]["figures"].values() for one in its["sure"]]
     if not sure:
         yield (
             "**Weights helped no group surely**, the worst-served one neither: with frozen features, groups of a few hundred faces, and errors that all groups' "
             "faces share, there is little for a weight to move. The intervals say how much it could have been.\n"
         )
+
+
+def _named(sure: Sequence[Mapping[str, Any]]) -> str:
+    told = [
+        f"{one['measure']} of {one['group']} {_points(one['difference'][0])} ({_span(one['difference'])})"
+        for one in sure
+    ]
+    return f": {'; '.join(told)}" if told else ""
 
 
 def _limits(told: Mapping[str, Any]) -> Iterator[str]:
