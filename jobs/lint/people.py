@@ -19,6 +19,16 @@ from secondlook.pipeline.core.rules import Finding
 
 CODES = ("SL401", "SL402", "SL403", "SL404", "SL405", "SL406", "SL407")
 TESTS = "bias_tests"  # a fact: comparisons that findings had to stand out of
+COUNTED = (
+    "k",
+    "raw",
+    "pooled",
+    "effect",
+    "missing",
+    "bounds",
+    "p",
+    "adjusted",
+)  # evidence that tells how many pictures a group has
 LONGEST = 120  # characters of a group's name in a message; values may be of any length
 TARGETS = "secondlook report --bias --targets targets.csv"
 
@@ -55,7 +65,7 @@ def _findings(audit: GroupAudit, measure: Measure) -> Iterator[Finding]:
             "group",
             f"{measure.name}: {one.group.name}",
             one.group.name,
-            abs(one.effect.value),
+            one.against.value if _few(audit, measure, one) else abs(one.effect.value),
             message(audit, measure, one),
             evidence=_evidence(audit, measure, one),
         )
@@ -104,6 +114,9 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
         figure = f"npmi {one.figure.value:+.2f} ({_plain(one.figure)}, n = {one.n:,})"
         times = f", {one.lift.value:.2g} times as often" if one.lift is not None else ""
         return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}{times}, {sure}"
+    if _few(audit, measure, one):
+        told = f"fewer than {audit.min_cell:,} of {one.n:,} pictures are of {name}, of the reference {_percent(one.against.value)} are"
+        return f"{told}: sure over {audit.tests:,} comparisons"
     what = f"{_lead(measure, name)} {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
     if one.corrected is not None:
         what += f", corrected from {_percent(one.raw.value)} as counted"
@@ -119,6 +132,11 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     if measure.rule == "SL403" and _doubted(audit, one.group):
         told += "; its labels are doubted more often, too (SL402), which may be all there is to it"
     return told
+
+
+def _few(audit: GroupAudit, measure: Measure, one: Compared) -> bool:
+    """Whether a group that SL401 misses has so few pictures that how many must not be told; that there are none may be."""
+    return measure.rule == "SL401" and 0 < one.k < audit.min_cell
 
 
 def _lead(measure: Measure, name: str) -> str:
@@ -184,7 +202,7 @@ def _evidence(audit: GroupAudit, measure: Measure, one: Compared) -> dict[str, A
         "estimated": sorted({name for name, _ in one.group.values} & audit.estimated),
         "next": remedies(measure, one),
     }
-    return found
+    return found | (dict.fromkeys(COUNTED) if _few(audit, measure, one) else {})
 
 
 def remedies(measure: Measure, one: Compared) -> list[str]:

@@ -35,7 +35,8 @@ _RULES = (
         source="REVISE, Wang, Liu, Zhang, Kleiman, Kim, Zhao, Shirai, Narayanan, Russakovsky 2022; Aequitas, Saleiro et al. 2018; the exact test and what is missing: ours",
         limits=(
             "It knows what the attribute column says, not who is in the picture. A reference is a choice: being like a census is not the same "
-            "as having enough pictures of everybody to learn from. Only too small shares are findings. What those who did not say could change is in the evidence, as bounds. Here a value that few pictures have, or none, is compared, too, where at least `min_cell` pictures say the attribute: who is missing is what the rule is about. " + SMALL
+            "as having enough pictures of everybody to learn from. Only too small shares are findings. What those who did not say could change is in the evidence, as bounds. Here a value that few pictures have, or none, is compared, too, where at least `min_cell` pictures say the attribute: who is missing is what the rule is about. "
+            + SMALL
         ),
         thresholds=(*THRESHOLDS, "reference"),
     ),
@@ -74,7 +75,7 @@ _RULES = (
             "Predictions out of sample, beside the label: the share that is right; for each class (all of up to 20, else the 20 "
             "most frequent) the share of its pictures that got another class (false negatives) and the share of the others' pictures that got it (false "
             "positives); and how much surer the model is than right (mean confidence less accuracy). An error rate of a class that differs no more than the accuracy of the same group does is left out, and counted. Where people verified labels "
-            "(`secondlook review verify`) enough pictures of a group, the evidence gives the accuracy on these beside it. "
+            "(`secondlook review push --verify`), the accuracy on these is a measure of its own. "
             + COMPARED
             + "The score is the size of the difference."
         ),

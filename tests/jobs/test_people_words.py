@@ -81,6 +81,20 @@ def test_a_share_says_how_many_are_missing_and_one_that_can_never_be_reached_say
     assert "missing" not in message(*audited(measures.share(), one()), one(missing=math.inf))
 
 
+def test_how_many_pictures_a_group_of_a_few_has_is_not_told() -> None:
+    few = one(n=5003, k=7, raw=estimate(0.0014, 0.0007, 0.0029), against=estimate(0.12, 0.12, 0.12), missing=673.0)
+    audit, measure = audited(measures.share(), few)
+    (row,) = said(audit).findings.to_pylist()
+    assert row["message"] == (
+        "fewer than 10 of 5,003 pictures are of race Black, age 70+, of the reference 12 % are: sure over 312 comparisons"
+    )
+    told = json.loads(row["evidence"])
+    assert all(told[name] is None for name in ("k", "raw", "effect", "missing", "p", "adjusted"))
+    assert not {"0.0014", "673"} & set(str(row).replace(",", " ").replace("}", " ").split())
+    nobody = one(k=0, raw=estimate(0.0, 0.0, 0.001), missing=680.0)
+    assert "680 pictures are missing" in message(audit, measure, nobody)
+
+
 def test_a_corrected_figure_says_what_was_counted() -> None:
     told = one(corrected=estimate(0.5, 0.4, 0.6))
     assert "is 50 % (40–60 %, n = 118), corrected from 61 % as counted, of the rest" in message(
