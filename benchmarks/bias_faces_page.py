@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+PARTS = ("real", "audit", "planted", "batches", "weights")
 CROSSED = ("false negatives: Female", "false negatives: Male")
 
 
@@ -37,7 +38,7 @@ def _table(head: Sequence[str], rows: Iterator[Sequence[Any]] | Sequence[Sequenc
 
 
 def _audit(told: Mapping[str, Any]) -> Mapping[str, Any]:
-    return told["real"]["figures"]["audit"]  # type: ignore[no-any-return]
+    return told["audit"]["figures"]  # type: ignore[no-any-return]
 
 
 def _head(told: Mapping[str, Any]) -> Iterator[str]:
@@ -56,10 +57,10 @@ def _head(told: Mapping[str, Any]) -> Iterator[str]:
         f"MobileNetV2 at 128 pixels and secondlook's heads, {figures['trained']['folds']} folds, so that every face is judged by heads that "
         "have not seen it. No picture, no row and no file name is here: only figures of groups of 10 faces or more.\n"
     )
-    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in figures["seconds"].items())
+    seconds = ", ".join(f"{name} {value:.0f} s" for name, value in figures["seconds"].items() if value >= 1)
     yield (
         f"Seed {told['seed']}. {machine['cores']} cores ({machine['processor']}), {machine['memory_gib']} GiB, shared with other work; "
-        f"commits {', '.join(sorted({told[part]['commit'] for part in ('real', 'planted', 'batches', 'weights')}))}. {seconds}.\n"
+        f"commits {', '.join(sorted({told[part]['commit'] for part in PARTS}))}. {seconds}, audit {told['audit']['seconds']:.0f} s.\n"
     )
     yield "    .venv/bin/python benchmarks/bias_faces.py --work DIR --json docs/results/bias-faces.json\n"
 
@@ -88,7 +89,7 @@ def _first(told: Mapping[str, Any]) -> Iterator[str]:
     )  # fmt: skip
     yield (
         "The first figures had some 140 faces of each of the seven: an interval of 7 points to each side, and the worst of seven picked by its figure. Here "
-        "there are 500 to 1,000 of each, and four times as many faces to learn from.\n"
+        "there are 500 to 1,000 of each, and twice as many faces to learn from.\n"
     )
 
 
@@ -158,7 +159,7 @@ def _planted(told: Mapping[str, Any]) -> Iterator[str]:
     yield (
         f"2 % of all labels are flipped, and more in two races that are drawn anew each time. {repeats} repeats of each row; a head (ridge regression on the "
         "same vectors, five folds) is fitted again on every set of labels, and what it doubts is decided as SL101 does. It doubts more than the product's "
-        "ensemble. *Corrected*: by answers of a simulated audit, drawn as `review push --audit` draws, all answered rightly. *Found*: a finding, at least 2 points large. "
+        f"ensemble, which doubts {_percent(_audit(told)['measures']['label errors']['overall'][0])} of the labels as they are. *Corrected*: by answers of a simulated audit, drawn as `review push --audit` draws, all answered rightly. *Found*: a finding, at least 2 points large. "
         "*Blamed*: any group, crossed ones too, is named whose planted rate is not 2 points above the rest's. In brackets: where SL402 is one of "
         f"{_audit(told)['measures_compared']} measures of a report, as on these faces, and alpha is divided among them. Intervals are 95 %.\n"
     )

@@ -49,9 +49,9 @@ def test_p_of_nothing_is_seldom_small(alpha: float) -> None:
     draws = 8000
     both = [
         Combined(
-            rng.binomial(n, true, (draws, 2)) + 2 * true,
+            np.asarray(rng.binomial(n, true, (draws, 2)) + 2 * true, np.float64),
             np.tile(n + 2.0, (draws, 1)),
-            np.repeat(part, draws, 0),
+            np.tile(part, (draws, 1)),
             np.zeros(draws),
         )
         for n in sizes
