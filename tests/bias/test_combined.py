@@ -73,6 +73,8 @@ def test_weighted_shares_are_covered() -> None:
     n, part, true = np.array([40, 40]), np.array([0.15, 0.85]), np.array([0.4, 0.02])
     for _ in range(600):
         k = rng.binomial(n, true)
-        (found,) = Combined(k[None] * 1.0, n[None] * 1.0, part[None], np.zeros(1)).estimates(0.95)
+        (found,) = Combined(k[None].astype(np.float64), n[None].astype(np.float64), part[None], np.zeros(1)).estimates(
+            0.95
+        )
         held += found.interval.low <= part @ true <= found.interval.high
     assert held / 600 >= 0.93
