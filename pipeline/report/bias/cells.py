@@ -23,6 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.optimize import linprog
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
@@ -34,6 +35,8 @@ REST = "\0rest"  # all values of an attribute that are not shown, as one
 MOST_CELLS = 50_000  # of a table of crossed attributes; larger ones are not shown
 MOST_UNKNOWNS = 2500  # of one system of equations; beyond, its crossed groups are not shown at all
 DETERMINED = 1 - 1e-9
+MOST_SOLVED = 1000  # unknowns of a system that is also solved with counts that are not below 0
+PROBES = 4
 
 
 def cell(group: Group) -> Cell:
@@ -205,7 +208,10 @@ def _nobody(sums: list[tuple[Cell, list[Cell]]], known: Mapping[Cell, int]) -> s
 def _equations(sums: list[tuple[Cell, list[Cell]]], known: Mapping[Cell, int]) -> _System:
     none = _nobody(sums, known)
     place: dict[Cell, int] = {}
-    rows, columns, signs, makes = [], [], [], []
+    rows: list[int] = []
+    columns: list[int] = []
+    signs: list[float] = []
+    makes: list[float] = []
     for parent, parts in sums:
         unknown = [(one, 1.0) for one in parts if one not in known and one not in none]
         if parent not in known and parent not in none:
@@ -245,4 +251,35 @@ def _only_solutions(system: _System, min_cell: int) -> list[int]:
     fixed = (basis**2).sum(axis=0) >= DETERMINED
     solution = ((left[:, :rank].T @ system.sums) / size[:rank]) @ basis
     small = (solution > 0.5) & (solution < min_cell - 0.5)
-    return [int(at) for at in np.flatnonzero(fixed & small)]
+    return [int(at) for at in np.flatnonzero(fixed & small)] or _only_counts(system, min_cell)
+
+
+def _only_counts(system: _System, min_cell: int) -> list[int]:
+    """Places of the small unknowns that have one value for who also knows that nothing is below 0.
+
+    Some solutions far apart leave few that may have only one value; of these the fewest and the most are looked for.
+    """
+    rng, n = np.random.default_rng(0), len(system.unknowns)
+    if n > MOST_SOLVED:
+        return []
+    towards = [sign * one for one in rng.normal(size=(PROBES, n)) for sign in (1.0, -1.0)]
+    found = [_solved(system, one) for one in towards]
+    solutions = np.array([one for one in found if one is not None])
+    if len(solutions) < 2:
+        return []
+    first = solutions[0]
+    alike = (np.ptp(solutions, axis=0) < 0.5) & (first > 0.5) & (first < min_cell - 0.5)
+    places = []
+    for at in np.flatnonzero(alike):
+        unit = np.zeros(n)
+        unit[at] = 1.0
+        fewest, most = _solved(system, unit), _solved(system, -unit)
+        if fewest is None or most is None or most[at] - fewest[at] < 0.5:
+            places.append(int(at))
+    return places
+
+
+def _solved(system: _System, towards: npt.NDArray[np.float64]) -> npt.NDArray[np.float64] | None:
+    """The counts, none below 0, that have the least of `towards`; None where the solver gives up."""
+    found = linprog(towards, A_eq=system.matrix, b_eq=system.sums, bounds=(0, None), method="highs")
+    return None if found.x is None else np.asarray(found.x, np.float64)

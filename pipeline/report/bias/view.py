@@ -256,7 +256,7 @@ def _alternative(measure: Measure, lines: Sequence[Line], found: int) -> str:
 def _changes(changes: Sequence[Changed], audit: GroupAudit) -> list[tuple[str, plot.Scale, Sequence[Became]]]:
     """By measure: sure changes first, then groups of one attribute."""
     titles = {one.name: one.title for one in audit.measures}
-    made = []
+    made: list[tuple[str, plot.Scale, Sequence[Became]]] = []
     for name in dict.fromkeys(one.measure for one in changes):
         its = sorted((one for one in changes if one.measure == name), key=lambda one: _weight(one, audit.alpha))[
             :MOST_LANES
