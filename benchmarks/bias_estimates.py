@@ -96,7 +96,7 @@ def pooling_made(reports: int) -> Rows:
             n = rng.multinomial(pictures, sizes)
             k = rng.binomial(n, true)
             kept = n >= BANDS[0][0]
-            told = pooling.pool(design[kept], k[kept] * 1.0, n[kept] * 1.0, 0.95)
+            told = pooling.pool(design[kept], k[kept].astype(np.float64), n[kept].astype(np.float64), 0.95)
             held = (told.low <= true[kept]) & (true[kept] <= told.high)
             seen.append(
                 np.stack(
@@ -151,7 +151,9 @@ def pooling_faces(features: Path, draws: int) -> dict[str, Any]:
             for some in (chosen, ~chosen)
         )
         kept = (n >= 5) & (n < 50) & (others >= 30)
-        told = pooling.pool(design[n > 0], k[n > 0], n[n > 0] * 1.0, 0.95).value[kept[n > 0]]
+        told = pooling.pool(design[n > 0], k[n > 0].astype(np.float64), n[n > 0].astype(np.float64), 0.95).value[
+            kept[n > 0]
+        ]
         truth = hits[kept] / others[kept]
         noise = truth * (1 - truth) / others[kept]  # of the truth itself, which is of few pictures too
         gains.append(
@@ -188,7 +190,9 @@ def of_detector(reports: int) -> Rows:
                 chance = np.minimum(np.where(doubted, answers / 2 / doubted.sum(), answers / 2 / (~doubted).sum()), 1)
                 drawn = np.flatnonzero(rng.random(5000) < chance)
                 counts = one_attribute(tally(group, doubted.astype(np.int64), (4, 2)))
-                asked = detector.Answers(group[drawn], doubted[drawn].astype(np.int64), bad[drawn] * 1.0, chance[drawn])
+                asked = detector.Answers(
+                    group[drawn], doubted[drawn].astype(np.int64), bad[drawn].astype(np.float64), chance[drawn]
+                )
                 plain = compare(counts, [False, True], settings=SETTINGS, rng=rng)
                 told = detector.corrected(plain, counts, asked, SETTINGS).groups[3]
                 interval = told.corrected.interval if told.corrected else None

@@ -106,7 +106,7 @@ def test_what_is_said_of_a_group() -> None:
 def test_no_answers_and_impossible_ones_are_refused() -> None:
     its, answers = made(np.random.default_rng(4), [0.5, 0.5], [0.1, 0.1], [0.1, 0.1])
     plain, _ = told(its, answers)
-    nobody = Answers(*(column[:0] for column in answers))
+    nobody = Answers(answers.cell[:0], answers.outcome[:0], answers.wrong[:0], answers.inclusion[:0])
     with pytest.raises(UserError, match="got none"):
         corrected(plain, its, nobody, SETTINGS)
     with pytest.raises(UserError, match="above 0"):

@@ -70,7 +70,7 @@ def test_small_groups_come_closer_to_the_truth_than_raw_shares() -> None:
         true = expit(1.2 + own).ravel()
         n = rng.multinomial(1200, rng.dirichlet(np.ones(48) * 2)) + 5
         k = rng.binomial(n, true)
-        found = pool(effects(groups), k * 1.0, n * 1.0, 0.95)
+        found = pool(effects(groups), k.astype(np.float64), n.astype(np.float64), 0.95)
         small = n < 50
         raw.append(((k / n - true) ** 2)[small])
         told.append(((found.value - true) ** 2)[small])
