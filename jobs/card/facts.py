@@ -257,12 +257,12 @@ def _findings(found: pa.Table) -> tuple[c.CardFinding, ...]:
 
 
 def _differences(found: pa.Table, attributes: Sequence[c.CardAttribute]) -> tuple[str, ...]:
-    """The findings of groups in lint's own words, the largest first; none of a group that the card does not show."""
+    """The findings of groups in lint's own words, the largest first; none of a group that the card does not show, as it shows no crossed one."""
     shown = {(one.name, value) for one in attributes if one.groups is not None for value in one.groups.shown}
     rows = found.filter(pc.equal(found["subject_kind"], "group")).sort_by([("score", "descending")])
     told = []
     for row in rows.select(["rule", "message", "evidence"]).to_pylist():
         group = json.loads(row["evidence"] or "{}").get("group", {})
-        if group and set(group.items()) <= shown:
+        if len(group) == 1 and set(group.items()) <= shown:
             told.append(f"{row['rule']}: {row['message']}")
     return tuple(told[:MOST_DIFFERENCES])

@@ -128,7 +128,7 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     gap = f"{size} point{'' if size == '1' else 's'} {way} ({_ends(*ends)})"
     told = f"{what}, {of} {_percent(one.against.value)}: {gap}, {sure}"
     if one.missing is not None and 1 <= one.missing < math.inf:
-        told += f"; {one.missing:,.0f} pictures are missing"
+        told += f"; {_missing(one.missing, exact=not _beside_few(audit, measure, one))} missing"
     if measure.rule == "SL403" and _doubted(audit, one.group):
         told += "; its labels are doubted more often, too (SL402), which may be all there is to it"
     return told
@@ -137,6 +137,18 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
 def _few(audit: GroupAudit, measure: Measure, one: Compared) -> bool:
     """Whether a group that SL401 misses has so few pictures that how many must not be told; that there are none may be."""
     return measure.rule == "SL401" and 0 < one.k < audit.min_cell
+
+
+def _beside_few(audit: GroupAudit, measure: Measure, one: Compared) -> bool:
+    """Whether counts of this group, with those of the others of its attribute, would tell how many a group of a few has (SL401)."""
+    alike = (other for other in measure.groups if other.group.attributes == one.group.attributes)
+    return any(_few(audit, measure, other) for other in alike)
+
+
+def _missing(n: float, *, exact: bool) -> str:
+    """How many pictures are missing, or about how many: whole tens."""
+    rounded = n if exact else math.ceil(n / 10) * 10
+    return f"{'' if exact else 'up to '}{rounded:,.0f} picture{'s are' if rounded != 1 else ' is'}"
 
 
 def _lead(measure: Measure, name: str) -> str:
@@ -202,7 +214,7 @@ def _evidence(audit: GroupAudit, measure: Measure, one: Compared) -> dict[str, A
         "estimated": sorted({name for name, _ in one.group.values} & audit.estimated),
         "next": remedies(measure, one),
     }
-    return found | (dict.fromkeys(COUNTED) if _few(audit, measure, one) else {})
+    return found | (dict.fromkeys(COUNTED) if _beside_few(audit, measure, one) else {})
 
 
 def remedies(measure: Measure, one: Compared) -> list[str]:
@@ -234,15 +246,18 @@ def _silence(audit: GroupAudit, code: str) -> str:
     if not compared:
         return ""
     told = f"nothing found in {len(compared):,} comparison{'s' * (len(compared) > 1)}"
-    known = [(measure.unit == "npmi", one.smallest_gap) for one, measure in compared]
-    gaps = sorted(one for one in known if not math.isnan(one[1]))
+    # A rule's gaps are told in one unit: confidence, a difference of its own, is left to the page.
+    unit = "npmi" if code == "SL404" else "share"
+    known = [one.smallest_gap for one, measure in compared if measure.unit == unit]
+    gaps = sorted(gap for gap in known if not math.isnan(gap))
     if gaps:
-        half = gaps[len(gaps) // 2]
-        first, middle, last = (f"{gap:.2f}" if npmi else _points(gap) for npmi, gap in (gaps[0], half, gaps[-1]))
-        what = ("npmi", "") if gaps[0][0] else ("gaps", " points")
+        first, half, last = (
+            f"{gap:.2f}" if unit == "npmi" else _points(gap) for gap in (gaps[0], gaps[len(gaps) // 2], gaps[-1])
+        )
+        what = ("npmi", "") if unit == "npmi" else ("gaps", " points")
         told += (
-            f", which would have shown {what[0]} from {first}{what[1]} (the largest groups) to {last} "
-            f"(the smallest), {middle} in the middle, with {audit.power:.0%} power; smaller ones may be there"
+            f", which would have shown {what[0]} from {first} to {last}{what[1]} (the fewer pictures, the wider), "
+            f"{half} in the middle, with {100 * audit.power:.3g} % power; smaller ones may be there"
         )
     if blind := len(known) - len(gaps):
         told += f"; {blind:,} {'are' if blind > 1 else 'is'} of too few pictures to show any gap"

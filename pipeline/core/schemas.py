@@ -191,7 +191,8 @@ TABLES: dict[str, Table] = {
             group=TEXT,
         ),
         # Where a batch is answered: its project in a labeling tool, newest state of STUDIO_STATES. `cursor`: the tool's time up to
-        # which answers were taken; `tasks`: how many of the batch's tasks the tool has.
+        # which answers were taken; `tasks`: how many of the batch's tasks the tool has. `mark`: by what the
+        # project is known there (null: what follows from the batch as it is recorded; `forget` changes that).
         _table(
             "projects",
             "batch",
@@ -202,6 +203,7 @@ TABLES: dict[str, Table] = {
             cursor=TIME,
             tasks=INT,
             time=TIME,
+            mark=TEXT,
         ),
         # What an audit drew, in rows of one `seq` a draw: `given` and `score` as they were in the version `drawn_from`;
         # `inclusion` is the probability that the sample was drawn by this draw or an earlier one of the audit. `design`

@@ -193,19 +193,19 @@ def test_mangled_values_are_a_limit_until_somebody_confirms_what_they_were(lake:
 
 
 def test_differences_between_groups_are_told_in_lints_words_and_of_no_hidden_group(people: Lake) -> None:
-    def finding(site: str, score: float) -> dict[str, Any]:
-        evidence = json.dumps({"group": {"site": site}, "n": 20})
-        return {"rule": "SL403", "subject_kind": "group", "subject": f"accuracy: site {site}", "key": f"site {site}",
+    def finding(site: str, score: float, **crossed: str) -> dict[str, Any]:
+        evidence = json.dumps({"group": {"site": site, **crossed}, "n": 20})
+        return {"rule": "SL403", "subject_kind": "group", "subject": f"accuracy: site {site} {crossed}", "key": f"site {site}",
                 "score": score, "message": f"accuracy of site {site} is 70 % (n = 27)", "evidence": evidence}  # fmt: skip
 
     attempt = people.attempt("lint", {})
-    attempt.append("findings", rows("findings", [finding("b", 0.1), finding("a", 0.3)]))
+    attempt.append("findings", rows("findings", [finding("b", 0.1), finding("a", 0.3), finding("b", 0.5, age="<30")]))
     attempt.commit({})
     told = card.facts(people, people.at(), SAID)
     assert told.differences == (
         "SL403: accuracy of site b is 70 % (n = 27)",
-    )  # a is kept back, so nothing is said of it
-    assert [one.count for one in told.findings or ()] == [2]
+    )  # a is kept back, so nothing is said of it; and the card shows no crossed group
+    assert [one.count for one in told.findings or ()] == [3]
     assert "- SL403: accuracy of site b is 70 % (n = 27)" in as_markdown(told)
     assert told.differences[0] in as_croissant(told, None)["rai:dataBiases"]
     assert "of site a" not in as_markdown(told) + json.dumps(as_croissant(told, None))

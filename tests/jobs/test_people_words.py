@@ -95,6 +95,21 @@ def test_how_many_pictures_a_group_of_a_few_has_is_not_told() -> None:
     assert "680 pictures are missing" in message(audit, measure, nobody)
 
 
+def test_what_others_of_its_attribute_have_does_not_tell_it_either() -> None:
+    few = one(Group((("race", "D"),)), n=300, k=3, raw=estimate(0.01, 0.003, 0.03), against=estimate(0.25, 0.25, 0.25))
+    more = one(
+        Group((("race", "C"),)), n=300, k=51, raw=estimate(0.17, 0.13, 0.22), against=estimate(0.25, 0.25, 0.25),
+        effect=estimate(-0.08, -0.12, -0.03), missing=32.0,
+    )  # fmt: skip
+    audit, measure = audited(measures.share(), few, more)
+    assert message(audit, measure, more).endswith("; up to 40 pictures are missing")
+    told = {row["key"]: json.loads(row["evidence"]) for row in said(audit).findings.to_pylist()}
+    assert told["race C"]["k"] is None
+    assert told["race C"]["missing"] is None
+    alone, _ = audited(measures.share(), more)
+    assert "; 32 pictures are missing" in message(alone, measures.share(), more)
+
+
 def test_a_corrected_figure_says_what_was_counted() -> None:
     told = one(corrected=estimate(0.5, 0.4, 0.6))
     assert "is 50 % (40–60 %, n = 118), corrected from 61 % as counted, of the rest" in message(
@@ -160,6 +175,6 @@ def test_silence_says_how_large_a_gap_could_have_been_missed() -> None:
     ]
     audit, _ = audited(ACCURACY, *quiet)
     assert said(audit).notes["SL403"] == (
-        "nothing found in 4 comparisons, which would have shown gaps from 4 points (the largest groups) to 23 (the smallest), "
-        "11 in the middle, with 80% power; smaller ones may be there; 1 is of too few pictures to show any gap"
+        "nothing found in 4 comparisons, which would have shown gaps from 4 to 23 points (the fewer pictures, the wider), "
+        "11 in the middle, with 80 % power; smaller ones may be there; 1 is of too few pictures to show any gap"
     )
