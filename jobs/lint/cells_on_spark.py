@@ -51,16 +51,21 @@ def beside(rows: "DataFrame", beside: Beside, tables: "Sequence[DataFrame]") -> 
 
 def counted(rows: "DataFrame", count: Callable[[pa.Table], pa.Table], most: int) -> pa.Table:
     """What `count` says of the rows, added up on the workers first; raises UserError beyond `most` sums."""
+    from pyspark import StorageLevel
     from pyspark.sql import functions as f
     from pyspark.sql.pandas.types import from_arrow_schema
 
     def work(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield from summed_cells(map(count, _gathered(batches)), most).to_batches()
 
-    parts = rows.mapInArrow(work, from_arrow_schema(CELLS))
-    whole = parts.groupBy(*CELLS.names[:-1]).agg(f.sum("n").alias("n")).limit(most + 1).toArrow()
-    refuse_many(whole.num_rows, most)
-    return whole.cast(CELLS)
+    whole = rows.mapInArrow(work, from_arrow_schema(CELLS)).groupBy(*CELLS.names[:-1]).agg(f.sum("n").alias("n"))
+    # Counted before they are brought here: a limit would gather all of them in one task, whose result is too large for the JVM.
+    whole = whole.persist(StorageLevel.DISK_ONLY)
+    try:
+        refuse_many(whole.count(), most)
+        return whole.toArrow().cast(CELLS)
+    finally:
+        whole.unpersist()
 
 
 def as_meant(meant: Attributes, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
