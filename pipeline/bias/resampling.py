@@ -1,13 +1,11 @@
-"""Pictures that are copies of one another: how many independent ones they amount to, and bootstrap by whole groups of copies.
+"""Pictures that are copies of one another: one that stands for them in tests, and how many independent ones they amount to.
 
 Copies agree more than strangers do, so that n of them say less than n pictures would. A test takes one picture of each group
 of copies (`distinct`), which makes it exact again. An interval takes the number of pictures that would vary as much
 (`effective`; Korn and Graubard 1998 for exact intervals): from the variance that a bootstrap of whole groups of copies has, which
-for a share is a formula (Efron and Tibshirani 1993, section 6), and which needs no draws.
-For other figures `draws` makes the bootstrap itself.
+for a share is a formula (Efron and Tibshirani 1993, section 6), and needs no draws.
 """
 
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -71,26 +69,6 @@ def effective(counts: Counts, hit: Flags, among: Flags, groups: "sp.csr_array") 
         return Effective(n, total - n)
     inside, outside = _sums(_among(counts.copies, among), hit, groups)
     return Effective(_amount(n, k, inside), _amount(total - n, hits - k, outside))
-
-
-def draws(counts: Counts, rng: np.random.Generator, times: int) -> Iterator[Ints]:
-    """So many bootstrap samples (C, M) of the counts: single pictures one by one, copies with all of their group."""
-    singles = counts.n.astype(np.int64)
-    rows = counts.copies
-    if rows is not None:
-        singles = singles.copy()
-        np.subtract.at(singles, (rows.cell, rows.outcome), 1)
-        _, cluster = np.unique(rows.cluster, return_inverse=True)
-    alone = int(singles.sum())
-    units = alone + (int(cluster.max()) + 1 if rows is not None and len(cluster) else 0)
-    share = singles.reshape(-1) / max(alone, 1)
-    for _ in range(times):
-        of_copies = rng.binomial(units, 1 - alone / units) if units else 0
-        drawn = rng.multinomial(units - of_copies, share).reshape(singles.shape).astype(np.int64)
-        if rows is not None and of_copies:
-            times_each = np.bincount(rng.integers(0, units - alone, of_copies), minlength=units - alone)
-            np.add.at(drawn, (rows.cell, rows.outcome), times_each[cluster])
-        yield drawn
 
 
 class _Sums(NamedTuple):

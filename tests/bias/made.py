@@ -1,6 +1,6 @@
 """Made counts: pictures with attributes and outcomes, and the same as rows, for slow definitions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,3 +67,23 @@ def pictures(
     places = np.stack([rng.choice(len(its), units, p=np.array(its) / sum(its)) for its in shares], axis=1)
     outcome = (rng.random(units) < share).astype(np.int64)
     return Pictures(grouping, places[which].astype(np.int64), outcome[which], which)
+
+
+def bootstrap(counts: Counts, rng: np.random.Generator, times: int) -> Iterator[Ints]:
+    """So many bootstrap samples (C, M) of the counts: single pictures one by one, copies with all of their group."""
+    singles = counts.n.astype(np.int64)
+    rows = counts.copies
+    if rows is not None:
+        singles = singles.copy()
+        np.subtract.at(singles, (rows.cell, rows.outcome), 1)
+        _, cluster = np.unique(rows.cluster, return_inverse=True)
+    alone = int(singles.sum())
+    units = alone + (int(cluster.max()) + 1 if rows is not None and len(cluster) else 0)
+    share = singles.reshape(-1) / max(alone, 1)
+    for _ in range(times):
+        of_copies = rng.binomial(units, 1 - alone / units) if units else 0
+        drawn = rng.multinomial(units - of_copies, share).reshape(singles.shape).astype(np.int64)
+        if rows is not None and of_copies:
+            times_each = np.bincount(rng.integers(0, units - alone, of_copies), minlength=units - alone)
+            np.add.at(drawn, (rows.cell, rows.outcome), times_each[cluster])
+        yield drawn

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from secondlook.pipeline.bias import resampling
 from secondlook.pipeline.bias.counts import Copies, Counts
 from secondlook.pipeline.bias.members import members
-from tests.bias.made import HIT, Pictures, pictures
+from tests.bias.made import HIT, Pictures, bootstrap, pictures
 
 ALL = np.array([True, True])
 
@@ -55,7 +55,7 @@ def test_effective_numbers_are_what_a_bootstrap_by_copies_comes_to() -> None:
     counts = made.counts
     groups = members(counts.grouping, counts.cells, 2).matrix
     found = resampling.effective(counts, HIT, ALL, groups)
-    drawn = np.array(list(resampling.draws(counts, np.random.default_rng(0), 3000)))  # (B, C, M)
+    drawn = np.array(list(bootstrap(counts, np.random.default_rng(0), 3000)))  # (B, C, M)
     inside = np.einsum("gc,bcm->bgm", groups.toarray(), drawn)
     outside = drawn.sum(axis=1)[:, None, :] - inside
     sizes = groups @ counts.n.sum(axis=1)
@@ -88,7 +88,7 @@ def test_without_copies_all_pictures_count() -> None:
     found = resampling.effective(counts, HIT, ALL, groups)
     assert (found.n == groups @ counts.n.sum(axis=1)).all()
     assert (found.n + found.rest == 200).all()
-    assert all(one.sum() == 200 for one in resampling.draws(counts, np.random.default_rng(0), 20))
+    assert all(one.sum() == 200 for one in bootstrap(counts, np.random.default_rng(0), 20))
 
 
 def test_copies_that_are_not_among_those_asked_about_do_not_count() -> None:
@@ -120,5 +120,5 @@ def test_copies_that_are_not_among_those_asked_about_do_not_count() -> None:
 def test_copies_alone_are_drawn_whole() -> None:
     """Nothing but two clusters: every draw has each a whole number of times."""
     made = pictures(np.random.default_rng(5), 12, cluster=[5, 7])
-    for drawn in resampling.draws(made.counts, np.random.default_rng(0), 30):
+    for drawn in bootstrap(made.counts, np.random.default_rng(0), 30):
         assert drawn.sum() in {10, 12, 14}
