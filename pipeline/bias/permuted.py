@@ -37,7 +37,7 @@ class Permuted:
             near = np.asarray(groups[~self.large].sum(axis=0)).reshape(-1) > 0
         self.near, self.rest = n[near], int(n[~near].sum())
         self.groups = groups[:, near]
-        self.noise = _Noise(n[~near], groups[self.large][:, ~near]) if self.large.any() else None
+        self.noise = Noise(n[~near], groups[self.large][:, ~near]) if self.large.any() else None
         self.width = len(self.near) + (self.noise.width if self.noise else 0)
         self.words = "permutation of attributes, exact on the counts"
         if self.noise:
@@ -83,22 +83,17 @@ def _cells(n: Ints, hits: Ints, rng: np.random.Generator) -> Ints:
     return np.array([rng.multivariate_hypergeometric(n, one, method=method) for one in hits.tolist()])
 
 
-class _Noise:
+class Noise:
     """Normal noise of T groups (T, C) of cells with n (C,) pictures: its covariance is |g and h| - |g| |h| / N.
 
     share: (T,) |g| / N. It is made by cell, whose own noise is independent; by group where those are so few that it is faster.
     """
 
     def __init__(self, n: Ints, groups: "sp.csr_array") -> None:
-        total = max(float(n.sum()), 1.0)
-        sizes = np.asarray(groups @ n, np.float64)
-        self.share, self.cells, self.groups = sizes / total, np.sqrt(n), groups.astype(np.float64)
-        self.root: Floats | None = None
-        if len(sizes) <= FEW_GROUPS:
-            covariance = ((groups * n).tocsr() @ groups.T).toarray() - np.outer(sizes, sizes) / total
-            values, vectors = np.linalg.eigh(covariance)
-            self.root = vectors * np.sqrt(np.maximum(values, 0.0))
-        self.width = len(sizes) if self.root is not None else len(n)
+        self.share = np.asarray(groups @ n, np.float64) / max(float(n.sum()), 1.0)
+        self.cells, self.groups = np.sqrt(n), groups.astype(np.float64)
+        self.root = covariance_root(n, groups)[0] if len(self.share) <= FEW_GROUPS else None
+        self.width = self.root.shape[1] if self.root is not None else len(n)
 
     def __call__(self, rng: np.random.Generator, draws: int) -> Floats:
         """(T, draws)."""
@@ -107,3 +102,12 @@ class _Noise:
             return np.asarray(self.root @ noise)
         by_cell = self.cells[:, None] * noise
         return np.asarray(self.groups @ by_cell - self.share[:, None] * by_cell.sum(axis=0))
+
+
+def covariance_root(n: Ints, groups: "sp.csr_array") -> tuple[Floats, Floats]:
+    """A matrix (T, R) whose product with its transpose is |g and h| - |g| |h| / N, and |g| / N (T,), of groups (T, C) of n (C,) pictures."""
+    sizes, total = np.asarray(groups @ n, np.float64), max(float(n.sum()), 1.0)
+    covariance = ((groups * n).tocsr() @ groups.T).toarray() - np.outer(sizes, sizes) / total
+    values, vectors = np.linalg.eigh(covariance)
+    kept = values > values.max(initial=0.0) * 1e-12
+    return np.asarray(vectors[:, kept] * np.sqrt(values[kept])), sizes / total

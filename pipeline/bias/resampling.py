@@ -47,13 +47,29 @@ def distinct(counts: Counts, hit: Flags, among: Flags, rng: np.random.Generator)
     if counts.copies is None:
         return whole
     rows = _among(counts.copies, among)
-    order = np.lexsort((rows.outcome, rows.cell, rows.cluster))  # whatever order the rows came in
-    _, first, size = np.unique(rows.cluster[order], return_index=True, return_counts=True)
-    kept = order[first + (rng.random(len(first)) * size).astype(np.int64)]
+    kept = _one_each(rows, rng)
     cells, hits = len(counts.cells), hit[rows.outcome]
     n = whole.n - np.bincount(rows.cell, minlength=cells) + np.bincount(rows.cell[kept], minlength=cells)
     all_hits, kept_hits = rows.cell[hits], rows.cell[kept][hits[kept]]
     return Table(n, whole.k - np.bincount(all_hits, minlength=cells) + np.bincount(kept_hits, minlength=cells))
+
+
+def one_each(counts: Counts, rng: np.random.Generator) -> Ints:
+    """Counts (C, M) where one picture drawn from each group of copies stands for it."""
+    if counts.copies is None:
+        return counts.n
+    rows, n = counts.copies, counts.n.astype(np.int64)
+    kept = _one_each(rows, rng)
+    np.subtract.at(n, (rows.cell, rows.outcome), 1)
+    np.add.at(n, (rows.cell[kept], rows.outcome[kept]), 1)
+    return n
+
+
+def _one_each(rows: Copies, rng: np.random.Generator) -> Ints:
+    """Places in `rows` of a picture drawn from each group of copies."""
+    order = np.lexsort((rows.outcome, rows.cell, rows.cluster))  # whatever order the rows came in
+    _, first, size = np.unique(rows.cluster[order], return_index=True, return_counts=True)
+    return np.asarray(order[first + (rng.random(len(first)) * size).astype(np.int64)], np.int64)
 
 
 def effective(counts: Counts, hit: Flags, among: Flags, groups: "sp.csr_array") -> Effective:
