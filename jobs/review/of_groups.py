@@ -108,7 +108,7 @@ def _group(pairs: Sequence[tuple[str, str]], values: Mapping[str, pa.DictionaryA
     for name, value in pairs:
         there = values[name].dictionary.to_pylist()
         if value not in there:
-            raise unknown(f"{name} in --group", value, there)
+            raise unknown(f"value of {name} in --group", value, there)
     return Group(tuple(pairs))
 
 

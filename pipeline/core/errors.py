@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 60  # characters of a name: those of data may have 10,000
+
 
 class SecondlookError(Exception):
     """A bug of ours where nothing below fits; its message is one sentence."""
@@ -34,8 +36,11 @@ def unknown(what: str, got: str, allowed: Iterable[str]) -> UserError:
     """
     names = sorted(allowed)
     near = get_close_matches(got, names, n=1)
-    hint = f", did you mean {near[0]!r}?" if near else "."
-    shown = ", ".join(names[:20]) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
-    return UserError(
-        f"unknown {what} {got!r}{hint} Choose from: {shown}" if names else f"unknown {what} {got!r}: there is none yet"
-    )
+    hint = f", did you mean {_short(near[0])!r}?" if near else "."
+    shown = ", ".join(map(_short, names[:20])) + (f" and {len(names) - 20} more" if len(names) > 20 else "")
+    asked = f"unknown {what} {_short(got)!r}"
+    return UserError(f"{asked}{hint} Choose from: {shown}" if names else f"{asked}: there is none yet")
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= SHOWN else name[: SHOWN - 1] + "…"

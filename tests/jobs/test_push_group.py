@@ -82,12 +82,12 @@ def test_values_may_have_commas_and_markup(lake: Lake, queue: dict[str, str]) ->
 def test_a_value_that_is_not_there_is_refused_with_the_nearest(lake: Lake, queue: dict[str, str]) -> None:
     for text, said in (
         ("rase=B", "unknown attribute in --group 'rase', did you mean 'race'"),
-        ("race=b", "unknown race in --group 'b'"),
-        ("age=70", r"unknown age in --group '70', did you mean '70\+'"),
+        ("race=b", "unknown value of race in --group 'b'"),
+        ("age=70", r"unknown value of age in --group '70', did you mean '70\+'"),
         ("B", "--group takes attribute=value, with commas between, such as 'race=Black,age=70.'; got 'B'"),
         ("", "--group takes attribute=value"),
         ("race=A,race=B", "--group names race twice"),
-        ("note=a, b", "unknown note in --group 'a, b'"),
+        ("note=a, b", "unknown value of note in --group 'a, b'"),
     ):
         with pytest.raises(UserError, match=said):
             of_groups.read(lake, lake.at(), Settings(), [text])
@@ -117,7 +117,7 @@ def test_repaired_values_and_bins_are_what_groups_are_called(lake: Lake, fill: F
     binned = from_mapping({"attributes": [{"name": "age", "bins": "18,40"}], "review": {"gold_share": 0.0}})
     found = batches.run_push(lake, binned, strategy="random", groups=["age=18-39", "age=40+"], dry_run=True)
     assert {name: its["asked"] for name, its in found["of_groups"].items()} == {"age 18-39": 2, "age 40+": 1}
-    with pytest.raises(UserError, match="unknown age in --group '25'"):
+    with pytest.raises(UserError, match="unknown value of age in --group '25'"):
         of_groups.read(lake, lake.at(), binned, ["age=25"])
 
 
@@ -133,7 +133,7 @@ def test_the_command_takes_groups(
     with file.open() as text:
         assert len(list(csv.DictReader(text))) == 30
     assert command(["review", "push", "--group", "race=C", *options[:2]]) == 2
-    assert "unknown race in --group 'C'" in capsys.readouterr().err
+    assert "unknown value of race in --group 'C'" in capsys.readouterr().err
     assert command(["review", "push", "--group", "race=B", "--audit", "5", *options[:2]]) == 2
     assert "--audit takes no --group" in capsys.readouterr().err
 
