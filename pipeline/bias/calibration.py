@@ -11,13 +11,13 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from secondlook.pipeline.bias import resampling
-from secondlook.pipeline.bias.combined import Combined, differences, p_values
+from secondlook.pipeline.bias.combined import Combined, differences
 from secondlook.pipeline.bias.counts import Counts
 from secondlook.pipeline.bias.family import Comparison
-from secondlook.pipeline.bias.members import members
+from secondlook.pipeline.bias.members import Members, members
+from secondlook.pipeline.bias.scores import Dealt, deal, smallest_gap
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Compared, Estimate
 from secondlook.pipeline.core.groups import Group
@@ -28,7 +28,7 @@ MOST = 4.0  # times as many pictures as there are, at most, that vary as little 
 TINY = 1e-9
 METHOD = (
     "intervals: Wilson of the accuracy, confidences given, with as many pictures as vary as much once their confidence is known; "
-    "differences after Zou and Donner; p: where the interval of the difference reaches 0, Holm within the measure"
+    "differences after Zou and Donner; p: permutation of attributes against confidence less right, largest deviation of all groups"
 )
 
 Floats = npt.NDArray[np.float64]
@@ -105,7 +105,10 @@ def miscalibration(
     units = resampling.effective(counts, right, np.ones(len(right), bool), known.matrix)
     chances = _Chances.of(everything)
     own, rest = _Group.of(mine, used, chances, units.n), _Group.of(everything - mine, used, chances, units.rest)
-    groups = _compared(known.groups(), mine, own, rest, calibration_error(mine, used, rng), settings.confidence)
+    errors = calibration_error(mine, used, rng)
+    dealt = _dealt(counts, used, known, own.too_much - rest.too_much, settings, rng)
+    groups = _compared(known.groups(), mine, own, rest, errors, dealt.p, settings.confidence)
+    spread = np.sqrt(own.variance + rest.variance)
     alone = _Group.of(everything[None], used, chances, np.array([float(total)]))
     return Comparison(
         groups=groups,
@@ -114,20 +117,41 @@ def miscalibration(
         overall=alone.too_sure(settings.confidence)[0],
         untested=int(((size > 0) & ~large).sum()),
         worst=max(groups, key=lambda one: one.effect.interval.low).group,
-        method=METHOD,
-        gaps=lambda alpha: _smallest_gaps(own, rest, alpha, settings),
+        method=f"{METHOD}, {settings.permutations:,} draws",
+        within=tuple(dealt.adjusted.tolist()) if settings.correction == "permutation" else None,
+        level=dealt.level if settings.correction == "permutation" else None,
+        gaps=lambda alpha: smallest_gap(spread, alpha, settings.power, settings.least_gap),
     )
 
 
+def _dealt(
+    counts: Counts, held: Bins, known: Members, found: Floats, settings: BiasSettings, rng: np.random.Generator
+) -> Dealt:
+    """p of the groups' mean scores; 1 where they differ the other way once one of each group of copies stands for all of it."""
+    score = np.repeat(held.middle, 2) - np.tile([0.0, 1.0], len(held.middle))
+    n = resampling.one_each(counts, rng)
+    sums = np.asarray(known.matrix @ (n @ score), np.float64)
+    dealt = deal(n, score, known.matrix, sums, rng, settings.permutations)
+    size, total = np.asarray(known.matrix @ n.sum(axis=1)), int(n.sum())
+    turned = (sums * total - float(n.sum(axis=0) @ score) * size) * found < 0
+    return Dealt(np.where(turned, 1.0, dealt.p), np.where(turned, 1.0, dealt.adjusted), dealt.largest)
+
+
 def _compared(
-    names: Sequence[Group], counts: Ints, own: "_Group", rest: "_Group", error: Error, confidence: float
+    names: Sequence[Group],
+    counts: Ints,
+    own: "_Group",
+    rest: "_Group",
+    error: Error,
+    p: Floats,
+    confidence: float,
 ) -> tuple[Compared, ...]:
     shift = own.sure - rest.sure
     columns = (
         own.too_sure(confidence),
         rest.too_sure(confidence),
         differences(rest.right, own.right, confidence, shift),
-        p_values(rest.right, own.right, shift).tolist(),
+        p.tolist(),
         *(one.tolist() for one in (counts.sum(axis=1), counts[:, 1::2].sum(axis=1), *error)),
     )
     return tuple(
@@ -172,6 +196,11 @@ class _Group(NamedTuple):
         parts = Combined((share * size)[:, None], size[:, None], np.ones((len(n), 1)), np.zeros(len(n)))
         return cls(total @ held.middle / n, parts, np.maximum(expected * (1 - expected), TINY) / size)
 
+    @property
+    def too_much(self) -> Floats:
+        """(G,) mean confidence less accuracy."""
+        return self.sure - self.right.value
+
     def too_sure(self, confidence: float) -> list[Estimate]:
         """Mean confidence less accuracy."""
         return [
@@ -205,10 +234,3 @@ def _fold(count: int) -> Floats:
     if count == len(EDGES) - 1:
         at = np.minimum(np.arange(count) // FINE, CALIBRATION_BINS - 1)
     return np.asarray(np.eye(CALIBRATION_BINS)[at], np.float64)
-
-
-def _smallest_gaps(own: _Group, rest: _Group, alpha: float, settings: BiasSettings) -> Floats:
-    """(G,) differences that are found so often at this p, as far as the normal distribution says."""
-    spread = np.sqrt(own.variance + rest.variance)
-    found = (ndtri(1 - alpha / 2) + ndtri(settings.power)) * spread
-    return np.asarray(np.maximum(found, settings.least_gap + ndtri(settings.power) * spread), np.float64)
