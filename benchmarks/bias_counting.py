@@ -12,6 +12,7 @@ import json
 import math
 import multiprocessing
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -198,7 +199,7 @@ def audited(folder: str, n: int, queue: Any) -> None:
         """The carrier, with seconds of what it carries."""
 
     for name in ("attributed", "celled", "counts", "repeated", "of_samples"):
-        setattr(Timed, name, _timed(getattr(SparkTables, name), seconds))
+        setattr(Timed, name, _timed(name, getattr(SparkTables, name), seconds))
     with peak_memory(peaks), timed(seconds, "all"):
         lake = Lake(folder)
         with timed(seconds, "start"):
@@ -224,10 +225,12 @@ def audited(folder: str, n: int, queue: Any) -> None:
     )
 
 
-def _timed(function: Callable[..., Any], seconds: dict[str, float]) -> Callable[..., Any]:
+def _timed(name: str, function: Callable[..., Any], seconds: dict[str, float]) -> Callable[..., Any]:
     def run(*arguments: Any, **named: Any) -> Any:
-        with timed(seconds, "carried"):
-            return function(*arguments, **named)
+        with timed(seconds, "carried"), timed(seconds, name):
+            found = function(*arguments, **named)
+        print(f"{name}: {seconds[name]:.0f} s so far", file=sys.stderr, flush=True)
+        return found
 
     return run
 
