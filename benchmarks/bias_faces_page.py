@@ -75,7 +75,7 @@ def _short(told: Mapping[str, Any]) -> Iterator[str]:
     many = main[f"corrected by {1000:,} answers"]["alone"]
     batch = told["batches"]["figures"]["budgets"]["150"]
     changes = [one for its in told["weights"]["figures"].values() for one in its["sure"]]
-    better = [one for one in changes if (one["difference"][0] > 0) == one["measure"].startswith("accuracy")]
+    better = _better(told)
     yield "In short:\n"
     yield (
         f"* {_percent(accuracy['overall'][0])} of {accuracy['n']:,} faces are called what they are labeled. Of seven races the worst has {_percent(worst['value'][0])} "
@@ -92,7 +92,10 @@ def _short(told: Mapping[str, Any]) -> Iterator[str]:
         f"(of {_percent(batch['any']['wrong_in_group_before']['mean'])}); the model is right on it {_points(batch['most doubted of the group']['accuracy_of_group_change']['mean'])} points more often, "
         f"and {_points(batch['most doubted of all']['accuracy_of_group_change']['mean'])}."
     )
-    yield f"* Weights in training: {len(changes)} changes are sure, {len(better)} of them for the better.\n"
+    compared = sum(its["comparisons"] for its in told["weights"]["figures"].values())
+    yield (
+        f"* Weights in training: of {compared:,} comparisons with the model before, {len(better)} changes for the better are sure, and {len(changes) - len(better)} for the worse.\n"
+    )
 
 
 def _first(told: Mapping[str, Any]) -> Iterator[str]:
@@ -268,7 +271,7 @@ def _weights(told: Mapping[str, Any]) -> Iterator[str]:
         weights = its["weights"]
         yield (
             f"**{name}**: {weights['n']:,} labels count for {weights['effective']:,.0f}, the largest weight is {weights['largest']:.1f}; accuracy of all "
-            f"{_percent(its['accuracy']['value'])}; {len(its['sure'])} of {its['comparisons']} changes are sure{_named(its['sure'])}.\n"
+            f"{_percent(its['accuracy']['value'])}; {len(its['sure'])} of {its['comparisons']} comparisons are sure{_named(its['sure'])}.\n"
         )
         yield from _table(
             ["group as annotated", "n", "before", "after", "difference, points", "p", "sure"],
@@ -292,12 +295,24 @@ def _weights(told: Mapping[str, Any]) -> Iterator[str]:
                 if (one["measure"], one["group"]) in found
             ],
         )  # fmt: skip
-    sure = [one for its in told["weights"]["figures"].values() for one in its["sure"]]
-    if not sure:
+    if not _better(told):
+        races = [
+            one
+            for one in measures["accuracy"]["groups"]
+            if one["group"].startswith("race ") and "," not in one["group"]
+        ]
+        worst = min(races, key=lambda one: one["value"][0])
+        share = worst["n"] / sum(one["n"] for one in races)
         yield (
-            "**Weights helped no group surely**, the worst-served one neither: with frozen features, groups of a few hundred faces, and errors that all groups' "
-            "faces share, there is little for a weight to move. The intervals say how much it could have been.\n"
+            f"**Weights helped no group surely**, the worst-served one neither. {_race(worst)} is {_percent(share)} of the faces, beside {_percent(1 / len(races))} if all were the same: its trouble is not that it is few, and "
+            "equal weights are for who is few. Crossed with age they are worth far fewer labels, and cost accuracy. The intervals say how much it could have been.\n"
         )
+
+
+def _better(told: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Changes by weights that are sure, for the better."""
+    sure = [one for its in told["weights"]["figures"].values() for one in its["sure"]]
+    return [one for one in sure if (one["difference"][0] > 0) == one["measure"].startswith("accuracy")]
 
 
 def _named(sure: Sequence[Mapping[str, Any]]) -> str:
