@@ -159,6 +159,15 @@ def _arrow(change: Change) -> str:
     return f"{change.value} as it was found" if change.into is None else f"{change.value} → {change.into}"
 
 
+def is_about(line: str, value: str) -> bool:
+    """Whether a line of a summary's `values` speaks of a value, as what was found or as what it reads as.
+
+    >>> is_about("03-Sep → 3-9", "3-9"), is_about("03-Sep as it was found", "03-Sep"), is_about("03-Sep → 3-9", "9")
+    (True, True, False)
+    """
+    return line.startswith(f"{value} → ") or line.endswith(f" → {value}") or line == f"{value} as it was found"
+
+
 def described(repair: Repair) -> dict[str, Any]:
     """A repair that holds, for a summary."""
     names = ("value", "into", "rule", "actor", "reason", "pictures")

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import re
 import uuid
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import sqlalchemy as sa
 
+from secondlook.jobs.bias.repairing import JOB as REPAIRS
+from secondlook.jobs.bias.repairing import is_about
+from secondlook.jobs.forget.mentions import STRUCK
 from secondlook.jobs.forget.rows import Gone
 from secondlook.jobs.forget.tombstones import buried, rows_for
 from secondlook.jobs.forget.work import Work
@@ -24,6 +28,7 @@ from secondlook.jobs.lake.store import Lake, Version, first_line
 from secondlook.jobs.lake.versions import FORGET
 from secondlook.jobs.terminal.console import progress
 from secondlook.pipeline.core.errors import ConflictError, UnavailableError
+from secondlook.pipeline.core.groups import NOT_SAID
 from secondlook.pipeline.core.schemas import TABLES
 
 TRIES = 10
@@ -81,7 +86,8 @@ def _commit(lake: Lake, work: Work, files: "_Files", tried: int) -> Version | No
 
 def _after(version: Version, instead: Mapping[str, Mapping[int, int]], gone: Gone) -> Version:
     tables = {name: instead[name].get(number, number) for name, number in version.tables.items()}
-    summary, run = (_told(gone, value) for value in (version.summary, version.run))
+    summary = _without_repairs(version.summary, gone.work.extinct) if version.job == REPAIRS else version.summary
+    summary, run = (_told(gone, value) for value in (summary, version.run))
     return dataclasses.replace(version, tables=tables, summary=summary, run=run)
 
 
@@ -89,6 +95,20 @@ def _told(gone: Gone, value: Mapping[str, Any]) -> dict[str, Any]:
     text = json.dumps(value, ensure_ascii=False)
     speaks: bool = gone.mentions.among(pa.chunked_array([[text]]))[0].as_py()
     return dict(gone.mentions.told(value)) if speaks else dict(value)
+
+
+def _without_repairs(summary: Mapping[str, Any], extinct: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The summary of repairs without those of values that nobody else has, also of such that are too short to be looked for anywhere."""
+    names = str(summary.get("attribute", "")).split(", ")
+    values = [value for name, value in extinct if name in names]
+    told: Mapping[str, int] = summary.get("values", {})
+    kept = {what: n for what, n in told.items() if not any(is_about(what, value) for value in values)}
+    if kept == told:
+        return dict(summary)
+    reason = str(summary.get("reason", ""))
+    for value in sorted(values, key=len, reverse=True):
+        reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", STRUCK, reason)
+    return {**summary, "values": kept, "reason": reason}
 
 
 def _projects(lake: Lake, version: Version, work: Work) -> list[dict[str, Any]]:
@@ -198,10 +218,33 @@ def vacuum(lake: Lake) -> None:
         ) from None
 
 
-def extinct(attributes: Iterable[tuple[str, Mapping[str, str]]], samples: frozenset[str]) -> list[tuple[str, str]]:
-    """(attribute, value) that only these samples have. `attributes`: sample_id → its own, of all samples."""
+def extinct(
+    attributes: Iterable[tuple[str, Mapping[str, str]]],
+    repairs: Iterable[Mapping[str, str | None]],
+    samples: frozenset[str],
+) -> list[tuple[str, str]]:
+    """(attribute, value) that only these samples have, or that a repair made of such a value, or such a value of.
+
+    `attributes`: sample_id → its own, of all samples, as they came and as they read. `repairs`: attribute, value and into of all that
+    ever were.
+    """
     theirs: set[tuple[str, str]] = set()
     others: set[tuple[str, str]] = set()
     for sample, pairs in attributes:
         (theirs if sample in samples else others).update(pairs.items())
-    return sorted(theirs - others)
+    steps = {
+        ((name, one["value"]), (name, into))
+        for one in repairs
+        if (name := one["attribute"]) and (into := one["into"]) and into != NOT_SAID
+    }
+    others = _reached(others, steps)
+    both_ways = {(start, end) for step in steps for start, end in (step, step[::-1]) if end not in others}
+    return sorted(_reached(theirs - others, both_ways))  # type: ignore[arg-type]
+
+
+def _reached(pairs: set[Any], steps: Iterable[tuple[Any, Any]]) -> set[Any]:
+    """The pairs, and all that steps lead to from them."""
+    found, steps = set(pairs), list(steps)
+    while more := {end for start, end in steps if start in found} - found:
+        found |= more
+    return found

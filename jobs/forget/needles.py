@@ -1,6 +1,8 @@
 """By what the rest of a picture would be found: pieces of its bytes, its vectors, its hashes."""
 
-from collections.abc import Collection, Iterable
+import re
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,13 +10,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyiceberg.expressions import In
 
+from secondlook.jobs.forget.rows import FREE
 from secondlook.jobs.forget.search import Needles
+from secondlook.jobs.lake import dataset
+from secondlook.jobs.lake.attributes import entries
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.pipeline.core.schemas import TABLES
 
 PIECE_BYTES = 32
 TELLING = 16  # different bytes in a piece: fewer may be in any picture
 PLACES = (0.25, 0.5, 0.75)
 LEAST_KEY = 8  # bytes: among bytes, any few letters may stand beside one another
+LEAST_VALUE = 6  # letters
+NUMBERS = re.compile(r"[0-9a-fA-F.,:+\s-]*")  # also what may be a piece of an id or a time
+TEXTS = (pa.string(), pa.list_(pa.string()))
 
 
 def of(lake: Lake, version: Version, contents: Iterable[str]) -> dict[str, tuple[Any, ...]]:
@@ -55,6 +64,58 @@ def telling(lake: Lake, version: Version, keys: Collection[str], samples: Collec
         for value in pc.unique(column).drop_null().to_pylist():
             wanted -= {one.decode() for _, one in found.hits(value.encode())}
     return tuple(sorted(wanted))
+
+
+def values(lake: Lake, version: Version, wanted: Collection[str], samples: Collection[str]) -> tuple[str, ...]:
+    """The values of attributes, of those that only the samples have, that can be looked for anywhere, as `telling` says it of keys.
+
+    Not those that could be a piece of an id, a number or a time, or that secondlook or the lake's format may write itself.
+    """
+    left = {one for one in wanted if len(one) >= LEAST_VALUE and not NUMBERS.fullmatch(one) and one not in lake.url}
+    if left:
+        found = Needles(one.encode() for one in left)
+        for text in (*_own_words(lake), *_staying(lake, version, samples)):
+            left -= {one.decode() for _, one in found.hits(text.encode())}
+    return tuple(sorted(left))
+
+
+def _staying(lake: Lake, version: Version, samples: Collection[str]) -> Iterator[str]:
+    """All texts that nothing is struck out of: columns of names, and what places that stay are called and have as attributes."""
+    mine = pa.array(sorted(samples), pa.string())
+    for table in sorted(set(version.tables) & set(TABLES)):
+        free = {*FREE.get(table, ()), "sample_id", "content_id"}
+        kinds = {field.name: field.type for field in TABLES[table].schema if field.name not in free}
+        there = lake.iceberg(table).schema().column_names
+        names = [name for name, kind in kinds.items() if kind in TEXTS and name in there]
+        if table == "attribute_repairs":
+            names = ["rule", "actor"]
+        places = ["sample_id"] * (table in ("samples", "rejects"))
+        rows = lake.read(table, version, [*names, *places])
+        if places:
+            rows = rows.filter(pc.invert(pc.is_in(rows["sample_id"], value_set=mine)))
+        for name in names:
+            column = rows[name] if kinds[name] == pa.string() else pc.list_flatten(rows[name])
+            yield from pc.unique(column).drop_null().to_pylist()
+    for rows in (
+        lake.read("samples", version, ["sample_id", "attributes"]),
+        dataset.samples(lake, version, reveal=True),
+    ):
+        stay = rows.filter(pc.invert(pc.is_in(rows["sample_id"], value_set=mine)))["attributes"]
+        for chunk in stay.chunks:
+            for part in entries(chunk)[:2]:
+                yield from pc.unique(part).drop_null().to_pylist()
+
+
+def _own_words(lake: Lake) -> Iterator[str]:
+    """What code and format write: names of columns, jobs and states, and the words of messages."""
+    import secondlook.jobs
+    import secondlook.labeling
+    import secondlook.pipeline
+
+    for package in (secondlook.jobs, secondlook.labeling, secondlook.pipeline):
+        for file in sorted(Path(package.__path__[0]).rglob("*.py")):
+            yield file.read_text(encoding="utf-8")
+    yield lake.iceberg("samples").metadata.model_dump_json(by_alias=True)
 
 
 def pieces(data: bytes) -> list[bytes]:

@@ -106,6 +106,8 @@ def work_of(lake: Lake, version: Version, plan: Plan, *, models: bool, actor: st
     told: list[dict[str, Any]] = lake.read("samples", version, ["sample_id", "attributes"]).to_pylist()
     told += dataset.samples(lake, version, reveal=True).select(["sample_id", "attributes"]).to_pylist()
     attributes = ((row["sample_id"], dict(row["attributes"] or ())) for row in told)
+    repairs = lake.read("attribute_repairs", version, ["attribute", "value", "into"]).to_pylist()
+    theirs = extinct(attributes, repairs, plan.chosen.samples)
     return Work(
         uuid.uuid4().hex,
         now.isoformat(),
@@ -116,7 +118,8 @@ def work_of(lake: Lake, version: Version, plan: Plan, *, models: bool, actor: st
         plan.keys,
         plan.telling,
         sources={source: len(keys) for source, keys in plan.sources.items()},
-        extinct=tuple(extinct(attributes, plan.chosen.samples)),
+        extinct=tuple(theirs),
+        values=needles.values(lake, version, [value for _, value in theirs], plan.chosen.samples),
         models=tuple(plan.trained) if models else (),
         projects=tuple(studio.projects(lake, version, plan.chosen.samples)),
         **needles.of(lake, version, plan.chosen.contents),

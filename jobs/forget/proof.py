@@ -29,7 +29,8 @@ CHUNK_BYTES = 8 * 2**20
 BOUND = 15  # letters of a text that a bound of a column surely has: Iceberg keeps 16, and the last of an upper bound is raised
 ROWS_AT_ONCE = 256  # pictures may be tens of MB each
 AVRO = b"Obj\x01"
-ID, KEY, PICTURE, VECTOR = "an id", "a key", "a picture's bytes", "an embedding"
+ID, KEY, VALUE = "an id", "a key", "a value of an attribute that nobody else has"
+PICTURE, VECTOR = "a picture's bytes", "an embedding"
 
 
 @dataclass
@@ -79,13 +80,14 @@ class _Searched:
         self.probes = Needles(bytes.fromhex(one) for one in work.probes)
         ids = {one.encode(): ID for one in (*work.samples, *work.contents)}
         keys = {way.encode(): KEY for key in work.telling for way in spellings(key)}
-        self.texts = ids | keys
+        values = {way.encode(): VALUE for value in work.values for way in spellings(value)}
+        self.texts = ids | values | keys
         heads = {one.hex(): PICTURE for one in map(bytes.fromhex, work.probes)} | {
             one.hex(): VECTOR for one in self.vectors
         }
         self.all = self.texts | {bytes.fromhex(one): what for one, what in heads.items()}
         self.bounds = {one[:BOUND]: what for one, what in self.texts.items() if what is ID}
-        self.bounds |= {one: KEY for one in keys if len(one) <= BOUND}
+        self.bounds |= {one: what for one, what in (values | keys).items() if len(one) <= BOUND}
         self.needles = {name: Needles(getattr(self, name)) for name in ("texts", "all", "bounds")}
 
     def among(self, which: str, data: bytes | memoryview) -> Iterator[str]:
@@ -239,7 +241,7 @@ def _catalog(lake: Lake, searched: _Searched, proof: Proof) -> None:
     proof.rows += len(versions := lake.versions.all())
     texts = [f"{version.summary} {version.run} {version.inputs}" for version in versions]
     if pc.any(searched.gone.mentions.among(pa.chunked_array([pa.array(texts, pa.string())]))).as_py():
-        proof.found("secondlook_versions", KEY)
+        proof.found("secondlook_versions", f"{KEY} or {VALUE}")
     database = lake.catalog.engine.url.database or ""
     own = f"{lake.root}/catalog.db"
     if lake.catalog.engine.dialect.name == "sqlite" and database != own and Path(database).is_file():

@@ -41,7 +41,7 @@ class Gone:
         }
         self.models = pa.array(work.models, pa.string())
         tickets = (ticket for project in work.projects for ticket in project["tickets"])
-        self.mentions = Mentions([*work.samples, *work.contents, *tickets], work.keys, work.telling)
+        self.mentions = Mentions([*work.samples, *work.contents, *tickets], work.keys, [*work.telling, *work.values])
 
     def columns(self, table: str, there: Iterable[str]) -> list[str]:
         """The columns, of those that are there, that say what goes."""

@@ -24,7 +24,8 @@ FILE = "forgetting.json"
 class Work:
     """What is to go, and by what its rest would be found.
 
-    samples, contents: ids. keys: those of the samples; telling: those of them that can't be a part of something else. sources: URL of a source → how many of them it still has. extinct: pairs of an
+    samples, contents: ids. keys: those of the samples; telling: those of them that can't be a part of something else; values: such values
+    of `extinct`. sources: URL of a source → how many of them it still has. extinct: pairs of an
     attribute and a value that no other picture has. models: names of those that go, too. probes, vectors: first bytes of embeddings and
     pieces of the pictures' files, as hexadecimal digits. hashes: pairs of pHash and dHash. projects: where the pictures are asked for, in
     the labeling tool: see jobs/forget/studio.py. uploads: names of files there whose rows are being deleted.
@@ -46,6 +47,7 @@ class Work:
     hashes: tuple[tuple[int, int], ...] = ()
     projects: tuple[Mapping[str, Any], ...] = ()
     uploads: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
 
 
 def _path(lake: Lake) -> str:

@@ -271,6 +271,81 @@ def test_a_person_goes_by_attribute_with_what_only_they_had(scene: Scene) -> Non
     assert [row["value"] for row in left["attribute_repairs"]] == ["seven"]
 
 
+def with_a_town(lake: Lake, fill: Any, picture: Picture) -> None:
+    """Anna's town is hers alone, was set by hand, and set anew; so was the short one, and one that stays."""
+    hers, others = [("town", "Annasvillage"), ("home", "x1")], [("town", "Paris"), ("home", "h2")]
+    fill([("anna-1.png", "cat", picture(1), {"attributes": hers})]
+         + [(f"other-{n}.png", "cat", picture(n), {"attributes": others}) for n in (2, 3)])  # fmt: skip
+    for n, change in enumerate(
+        ["town:Annasvillage=Annastown", "town:Annastown=Upper Annastown", "home:x1=x7", "home:h2=h3"]
+    ):
+        words = [
+            "attributes",
+            "--set",
+            change,
+            "--author",
+            "me",
+            "--reason",
+            f"n{n}: she lives in Upper Annastown, x7 and h3",
+        ]
+        assert command([*words, "--lake", lake.root]) == 0
+
+
+def test_a_value_that_nobody_else_has_is_in_no_summary_of_a_repair(fill: Any, lake: Lake, picture: Picture) -> None:
+    with_a_town(lake, fill, picture)
+    agreed = forget.plan(lake, Settings(), ["anna-1.png"])
+    forget.run(lake, Settings(), agreed, offline=True, now=NOW)
+    assert seen(Path(lake.root), [b"Annasvillage", b"Annastown"]) == []
+    told = [one.summary for one in lake.versions.all() if one.job == "attributes"]
+    assert [one["values"] for one in told] == [{}, {}, {}, {"h2 → h3": 2}]
+    homes = ["x7", "x7", "(forgotten)", "x7"]  # too short to be looked for where it is not what was repaired
+    assert [one["reason"] for one in told] == [
+        f"n{n}: she lives in (forgotten), {home} and h3" for n, home in enumerate(homes)
+    ]
+    assert [row["value"] for row in shown(lake, lake.at().id)["attribute_repairs"]] == ["h2"]
+
+
+def test_the_proof_finds_a_value_that_nobody_else_has(fill: Any, lake: Lake, picture: Picture) -> None:
+    with_a_town(lake, fill, picture)
+    Path(lake.root, "notes.txt").write_text("Upper Annastown")
+    agreed = forget.plan(lake, Settings(), ["anna-1.png"])
+    with pytest.raises(SecondlookError, match="not gone: a value of an attribute that nobody else has in 1 files"):
+        forget.run(lake, Settings(), agreed, offline=True, now=NOW)
+    Path(lake.root, "notes.txt").unlink()
+    assert forget.resume(lake, Settings(), offline=True) is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "looked_for"),
+    [("Annastown", True), ("Anna", False), ("1990-05-03", False), ("abcdef", False), ("content_id", False), ("generalist", False),
+     ("snapshot-id", False), ("Parisians", False), ("kitten", False), ("näher dran", True)],
+)  # fmt: skip
+def test_values_are_looked_for_anywhere_where_nothing_else_has_such_letters(
+    fill: Any, lake: Lake, picture: Picture, value: str, looked_for: bool
+) -> None:
+    fill([("a.png", "cat", picture(1), {"attributes": [("town", value)]}),
+          ("b.png", "a kitten", picture(2), {"attributes": [("town", "of the Parisians")]})])  # fmt: skip
+    begun = work_of_lake(lake, forget.plan(lake, Settings(), ["a.png"]))
+    assert begun.extinct == (("town", value),)
+    assert begun.values == ((value,) if looked_for else ())
+
+
+def test_what_others_values_become_is_not_extinct() -> None:
+    told = [("a", {"town": "X"}), ("b", {"town": "m"}), ("b", {"town": "man"})]
+    steps = [
+        ("m", "Male"),
+        ("X", "Male"),
+        ("X", "Xa"),
+        ("Z", "Xa"),
+        ("Xa", "(not said)"),
+        ("q", "(not said)"),
+        ("Male", "man"),
+        ("X", None),
+    ]
+    repairs = [{"attribute": "town", "value": value, "into": into} for value, into in steps]
+    assert erase.extinct(told, repairs, frozenset({"a"})) == [("town", one) for one in ("X", "Xa", "Z")]
+
+
 def test_a_file_that_could_not_be_read_is_forgotten_by_its_key(scene: Scene) -> None:
     told = scene.forget("people/anna/torn.png")
     assert (told["pictures"], told["contents"]) == (1, 0)
@@ -455,9 +530,13 @@ def test_the_proof_finds_what_anybody_left(scene: Scene) -> None:
 
 
 def work_of(scene: Scene, agreed: Any) -> work.Work:
+    return work_of_lake(scene.lake, agreed)
+
+
+def work_of_lake(lake: Lake, agreed: Any) -> work.Work:
     from secondlook.jobs.forget.plan import work_of as made
 
-    return made(scene.lake, scene.lake.at(), agreed, models=False, actor="", reason="", now=NOW)
+    return made(lake, lake.at(), agreed, models=False, actor="", reason="", now=NOW)
 
 
 def test_a_proof_that_finds_something_is_loud_and_the_list_stays(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
