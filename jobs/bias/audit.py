@@ -83,7 +83,9 @@ def _adjusted(found: "Sequence[Found]", bias: BiasSettings) -> list[Measure]:
     from secondlook.pipeline.bias.pooling import pooled
 
     told = []
-    for (measure, comparison), sure in zip(found, adjusted([one for _, one in found], bias), strict=True):
+    # Of classes and people each has a measure of its own; all of them are one kind.
+    kinds = [dataclasses.replace(one, kind=measure.name.partition(":")[0]) for measure, one in found]
+    for (measure, comparison), sure in zip(found, adjusted(kinds, bias), strict=True):
         its = pooled(sure, bias.confidence) if measure.unit == "share" else sure
         facts = {
             name: getattr(comparison, name) for name in ("n", "k", "overall", "untested", "gap", "worst", "method")

@@ -28,7 +28,7 @@ MOST = 4.0  # times as many pictures as there are, at most, that vary as little 
 TINY = 1e-9
 METHOD = (
     "intervals: Wilson of the accuracy, confidences given, with as many pictures as vary as much once their confidence is known; "
-    "differences after Zou and Donner; p: permutation of attributes against confidence less right, largest deviation of all groups"
+    "differences after Zou and Donner; p: permutation of attributes against confidence less right, studentized, the largest of all groups"
 )
 
 Floats = npt.NDArray[np.float64]
@@ -131,7 +131,7 @@ def _dealt(
     score = np.repeat(held.middle, 2) - np.tile([0.0, 1.0], len(held.middle))
     n = resampling.one_each(counts, rng)
     sums = np.asarray(known.matrix @ (n @ score), np.float64)
-    dealt = deal(n, score, known.matrix, sums, rng, settings.permutations)
+    dealt = deal(n, score, known.matrix, rng, settings.permutations)
     size, total = np.asarray(known.matrix @ n.sum(axis=1)), int(n.sum())
     turned = (sums * total - float(n.sum(axis=0) @ score) * size) * found < 0
     return Dealt(np.where(turned, 1.0, dealt.p), np.where(turned, 1.0, dealt.adjusted), dealt.largest)

@@ -1,12 +1,14 @@
 """False alarms over a whole report: all comparisons of all its measures are one family.
 
-permutation: within a measure as permutation.py says; between M measures each may use alpha / M (Bonferroni), where a measure no
-longer counts once all of its comparisons are findings (Goeman and Solari 2010, sequential rejection). benjamini-yekutieli and holm:
-over the p of all comparisons, whatever their dependence. Comparisons of the same two sets of pictures are one test: men with
+permutation: within a measure as permutation.py says; between measures Bonferroni with weights: each kind of measure may use as much of alpha
+as the others, so that twenty classes, each with a measure of its own, do not take what accuracy needs. A measure no longer counts
+once all of its comparisons are findings (Goeman and Solari 2010, sequential rejection). benjamini-yekutieli and holm: over the p
+of all comparisons, whatever their dependence. Comparisons of the same two sets of pictures are one test: men with
 the rest are women with the rest.
 """
 
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -34,7 +36,8 @@ class Comparison:
 
     What the correction over the report needs: tests: for each group the number of its test, None where each has its own.
     within: for each group its p adjusted within this measure, None: Holm of `p`. level: of alpha for this measure, the p that a group
-    needs; None: alpha by the number of tests. gaps: of the p that is needed, the smallest gap of each group; None: as it is.
+    needs; None: alpha by the number of tests. gaps: of the p that is needed, the smallest gap of each group; None: as it is. kind: what is
+    measured, the same for the measures of several classes or people; "": a kind of its own.
     """
 
     groups: tuple[Compared, ...] = ()
@@ -50,6 +53,7 @@ class Comparison:
     within: tuple[float, ...] | None = None
     level: Levels | None = None
     gaps: Gaps | None = None
+    kind: str = ""
 
     @property
     def count(self) -> int:
@@ -59,15 +63,15 @@ class Comparison:
 
 def adjusted(comparisons: Sequence[Comparison], settings: BiasSettings) -> list[tuple[Compared, ...]]:
     """The groups of each measure, with `adjusted` over all of them, and with the smallest gap at the p that this needs."""
-    tests = [_Tests.of(one) for one in comparisons]
+    tests, weights = [_Tests.of(one) for one in comparisons], _weights(comparisons)
     if settings.correction == "permutation":
-        found = _between([one.within for one in tests])
+        found = _between([one.within for one in tests], weights)
     else:
         found = _over_all([one.p for one in tests], settings.correction)
-    measures, family = sum(one.count > 0 for one in comparisons), sum(one.count for one in comparisons)
+    family = sum(one.count for one in comparisons)
     out = []
-    for comparison, test, values in zip(comparisons, tests, found, strict=True):
-        level = _level(comparison, measures, family, settings)
+    for comparison, weight, test, values in zip(comparisons, weights.tolist(), tests, found, strict=True):
+        level = _level(comparison, weight, family, settings)
         gaps = (
             comparison.gaps(level)
             if comparison.gaps and comparison.groups
@@ -83,10 +87,17 @@ def adjusted(comparisons: Sequence[Comparison], settings: BiasSettings) -> list[
     return out
 
 
-def _level(comparison: Comparison, measures: int, family: int, settings: BiasSettings) -> float:
+def _weights(comparisons: Sequence[Comparison]) -> Floats:
+    """(M,) what each measure may use of alpha, 0 where it compares nothing: kinds alike, and within a kind its measures."""
+    kinds = [one.kind or f"\0{at}" if one.count else "" for at, one in enumerate(comparisons)]
+    size = Counter(kind for kind in kinds if kind)
+    return np.array([1 / (len(size) * size[kind]) if kind else 0.0 for kind in kinds], np.float64)
+
+
+def _level(comparison: Comparison, weight: float, family: int, settings: BiasSettings) -> float:
     """The p that a group of this measure needs where nothing else is found: the first step of each correction."""
     if settings.correction == "permutation":
-        alpha = settings.alpha / max(measures, 1)
+        alpha = settings.alpha * weight
         return comparison.level(alpha) if comparison.level else alpha / max(comparison.count, 1)
     harmonic = float((1 / np.arange(1, family + 1)).sum()) if settings.correction == "benjamini-yekutieli" else 1.0
     return settings.alpha / max(family * harmonic, 1.0)
@@ -120,14 +131,15 @@ def _over_all(p: Sequence[Floats], correction: str) -> list[Floats]:
     return np.split(every, np.cumsum([len(one) for one in p])[:-1]) if p else []
 
 
-def _between(inside: Sequence[Floats]) -> list[Floats]:
-    """Each p times the number of measures that have one no smaller, and never below a smaller one's."""
+def _between(inside: Sequence[Floats], weights: Floats) -> list[Floats]:
+    """Each p by its measure's weight among those measures that have one no smaller by theirs, and never below a smaller one's."""
     measure = np.repeat(np.arange(len(inside)), [len(one) for one in inside])
-    p = np.concatenate(inside) if inside else np.zeros(0)
-    order = np.argsort(p, kind="stable")
+    weighed = np.concatenate(inside) / weights[measure] if inside else np.zeros(0)
+    order = np.argsort(weighed, kind="stable")
     # A measure is open until its largest p is passed.
-    last = np.array([one.max() if len(one) else -np.inf for one in inside])
-    open_ = (last[None, :] >= p[order][:, None]).sum(axis=1) if len(p) else np.zeros(0)
-    out = np.empty(len(p))
-    out[order] = np.minimum(np.maximum.accumulate(open_ * p[order]), 1.0) if len(p) else p
+    last = np.array([weighed[measure == at].max(initial=-np.inf) for at in range(len(inside))])
+    out = np.empty(len(weighed))
+    if len(weighed):
+        open_ = (last[None, :] >= weighed[order][:, None]) @ weights
+        out[order] = np.minimum(np.maximum.accumulate(open_ * weighed[order]), 1.0)
     return [out[measure == at] for at in range(len(inside))]

@@ -5,7 +5,7 @@ from secondlook.pipeline.core.rules import Rule
 COMPARED = (
     "Groups are the values of attribute columns and what crossing up to [bias] `depth` of them makes; a missing value is the group "
     "“(not said)”. Each group is held against the rest of the pictures. A finding is sure beyond `alpha` over all comparisons of the "
-    "whole report, of every rule of SL4 together (smallest p of permutations within a measure, Bonferroni between measures; or "
+    "whole report, of every rule of SL4 together (smallest p of permutations within a measure, Bonferroni between kinds of measures; or "
     "Benjamini-Yekutieli, or Holm, as `correction` says), and at least `least_gap` large. Copies of one picture count once for "
     "what chance does. Where a group of crossed attributes differs no more than the sum of what its attributes differ by, it is left out, and counted. "
     "Groups of an attribute that a model estimated are corrected for its errors by its validation, or left out where they can't be. "

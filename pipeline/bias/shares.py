@@ -212,7 +212,7 @@ def _method(counts: Counts, drawn: str, settings: BiasSettings) -> str:
     small = f"Clopper-Pearson below n = {EXACT_BELOW}, Wilson from there on, Newcombe for differences"
     copies = "; copies count as the number of independent pictures that vary as much, and one of each in tests"
     adjusted = {
-        "permutation": f"{drawn}, {settings.permutations:,} draws, Bonferroni between measures",
+        "permutation": f"{drawn}, {settings.permutations:,} draws, Bonferroni between kinds of measures",
         "benjamini-yekutieli": "Benjamini-Yekutieli",
         "holm": "Holm",
     }

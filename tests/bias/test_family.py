@@ -1,5 +1,7 @@
 """False alarms over a whole report: by hand, against statsmodels, by properties."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,6 +44,23 @@ def test_measures_of_one_comparison_each_are_holms() -> None:
     assert [one[0] for one in run([comparison([one]) for one in p])] == pytest.approx(
         multipletests(p, method="holm")[1]
     )
+
+
+def test_the_measures_of_a_kind_share_what_one_measure_has() -> None:
+    """Accuracy has a half of alpha, each of four classes an eighth: 2 and 8 times their p, while all are open."""
+    accuracy = comparison([0.01, 0.9])
+    classes = [dataclasses.replace(comparison([one, 0.9]), kind="missed") for one in (0.001, 0.002, 0.2, 0.3)]
+    found = run([dataclasses.replace(accuracy, within=(0.02, 0.9)), *classes])
+    assert found[0][0] == pytest.approx(0.04)
+    assert [one[0] for one in found[1:]] == pytest.approx([0.016, 0.032, 1.0, 1.0])
+
+
+@examples(max_examples=30)
+@given(st.lists(P, max_size=5))
+def test_where_each_measure_is_a_kind_of_its_own_kinds_change_nothing(p: list[list[float]]) -> None:
+    measures = [comparison(its) for its in p]
+    named = [dataclasses.replace(one, kind=str(at)) for at, one in enumerate(measures)]
+    assert run(named) == run(measures)
 
 
 def test_p_from_elsewhere_are_adjusted_by_holm_within_their_measure() -> None:

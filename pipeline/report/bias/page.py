@@ -13,7 +13,7 @@ from secondlook.pipeline.report.page import environment
 
 MOST_VALUES = 40  # groups of an attribute that are listed where it is said who was compared
 CORRECTIONS = {
-    "permutation": "smallest p of permutations within a measure, Bonferroni between measures",
+    "permutation": "smallest p of permutations within a measure, Bonferroni between kinds of measures",
     "benjamini-yekutieli": "Benjamini–Yekutieli",
     "holm": "Holm",
 }
