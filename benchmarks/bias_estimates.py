@@ -21,7 +21,7 @@ from bias_estimates_page import page
 from scipy.special import expit
 
 from secondlook.jobs.machine import provenance
-from secondlook.pipeline.bias import association, calibration, detector, estimated, pooling
+from secondlook.pipeline.bias import association, calibration, detector, estimated, family, pooling
 from secondlook.pipeline.bias.counts import Counts
 from secondlook.pipeline.bias.family import Comparison
 from secondlook.pipeline.bias.grouping import Grouping
@@ -293,6 +293,27 @@ def of_calibration(reports: int) -> Rows:
     return rows
 
 
+def by_chance(reports: int) -> Rows:
+    """Reports of 200 to 1,000 pictures in random groups: how often any group is said to be too sure or too humble."""
+    rows = []
+    for name, groups, a, b, accuracy in (
+        ("much too humble: 99 % right, about 80 % sure", 10, 8, 2, 0.99),
+        ("nearly always right and sure of it", 20, 40, 1, None),
+    ):
+        rng, seen = generator(SEED, "by chance", name), np.zeros(2)
+        for _ in range(reports):
+            n = int(rng.choice([200, 400, 1000]))
+            sure = np.clip(rng.beta(a, b, n), 0.34, 0.999)
+            right = rng.random(n) < (sure if accuracy is None else accuracy)
+            group = rng.integers(0, groups, n)
+            shape = (groups, 2 * len(calibration.bins().middle))
+            made = one_attribute(tally(group, calibration.place(sure, right), shape), calibration.bins().outcomes)
+            adjusted = family.adjusted([calibration.miscalibration(made, SETTINGS, rng)], SETTINGS)[0]
+            seen += [any(one.adjusted <= alpha for one in adjusted) for alpha in (0.05, 0.005)]
+        rows.append({"case": name, "groups": groups, **_named(seen, reports, ("found", "found_0005"))})
+    return rows
+
+
 def of_association(reports: int) -> Rows:
     """2,000 pictures, a class of a tenth, a group of one in seven; how often the interval of npmi holds what was put in."""
     rows = []
@@ -317,26 +338,35 @@ def main() -> None:
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--features", type=Path)
     parser.add_argument("--reports", type=int, default=1000)
+    parser.add_argument("--only", nargs="*", help="measure only these parts anew, and keep the file's others")
     given = parser.parse_args()
     parts: dict[str, Callable[[], Any]] = {
         "pooling": lambda: pooling_made(given.reports // 5),
         "detector": lambda: of_detector(given.reports),
         "estimated": lambda: of_estimated(given.reports),
         "calibration": lambda: of_calibration(given.reports),
+        "by_chance": lambda: by_chance(given.reports),
         "association": lambda: of_association(given.reports),
     }
     if given.features:
         parts["faces"] = lambda: pooling_faces(given.features, 200)
     result: dict[str, Any] = {"reports": given.reports, "seed": SEED}
+    if given.only:
+        result = json.loads(given.json.read_text(encoding="utf-8"))
     for name, make in parts.items():
+        if given.only and name not in given.only:
+            continue
         started = time.process_time()
         result[name] = make()
         result.setdefault("seconds", {})[name] = round(time.process_time() - started, 1)
-    result |= {
-        "machine": provenance.machine(),
-        "commit": provenance.commit(),
-        "date": time.strftime("%Y-%m-%d", time.gmtime()),
-    }
+        if given.only:
+            result.setdefault("anew", {})[name] = provenance.commit()
+    if not given.only:
+        result |= {
+            "machine": provenance.machine(),
+            "commit": provenance.commit(),
+            "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        }
     given.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     given.json.with_suffix(".md").write_text(page(result), encoding="utf-8")
 
