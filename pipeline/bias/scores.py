@@ -81,7 +81,7 @@ class _Apart:
         within = squares - sums * here + self.spread
         outside = self.squares - squares + sums * there + self.spread
         error = np.sqrt(np.maximum(within, 0) / self.n**2 + np.maximum(outside, 0) / self.rest**2)
-        return np.divide(np.abs(here - there), error, out=np.zeros_like(sums), where=error > 0)
+        return np.asarray(np.divide(np.abs(here - there), error, out=np.zeros_like(sums), where=error > 0))
 
 
 class _Hand:
@@ -90,7 +90,7 @@ class _Hand:
     def __init__(self, cells: Ints, of_score: Ints, scores: Floats, groups: "sp.csr_array") -> None:
         total = int(cells.sum())
         self.exact = total <= ROWS
-        near = np.ones(len(cells), bool)
+        near: npt.NDArray[np.bool_] = np.ones(len(cells), bool)
         if not self.exact:
             small = np.asarray(groups @ cells) < SMALL
             near = np.asarray(groups[np.flatnonzero(small)].sum(axis=0)).reshape(-1) > 0

@@ -1,27 +1,32 @@
 """Means by groups under permutation: held against permuting pictures one by one, and by how often chance alone is found."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import scipy.sparse as sp
 
 from secondlook.pipeline.bias import scores
 from secondlook.pipeline.bias.scores import Dealt, deal
 
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
-def counted(cell: np.ndarray, score: np.ndarray, values: np.ndarray) -> np.ndarray:
+
+def counted(cell: Ints, score: Floats, values: Floats) -> Ints:
     n = np.zeros((int(cell.max()) + 1, len(values)), np.int64)
     np.add.at(n, (cell, np.searchsorted(values, score)), 1)
     return n
 
 
-def dealt(cell: np.ndarray, score: np.ndarray, groups: np.ndarray, seed: int, draws: int = 2000) -> Dealt:
+def dealt(cell: Ints, score: Floats, groups: Flags, seed: int, draws: int = 2000) -> Dealt:
     values = np.unique(score)
     n = counted(cell, score, values)
     inside = sp.csr_array(groups.astype(np.int64))
     return deal(n, values, inside, np.random.default_rng(seed), draws)
 
 
-def skewed(rng: np.random.Generator, n: int) -> np.ndarray:
+def skewed(rng: np.random.Generator, n: int) -> Floats:
     """Mostly a little too humble, now and then wrong although sure."""
     return np.where(rng.random(n) < 0.02, 0.9, -np.round(rng.random(n) * 0.2, 2))
 
@@ -34,7 +39,7 @@ def test_p_is_that_of_permuting_pictures_one_by_one() -> None:
     found = dealt(cell, score, groups, 0, draws=10_000)
     inside = groups[:, cell]
 
-    def far(its: np.ndarray) -> np.ndarray:
+    def far(its: Floats) -> Floats:
         sides = [[its[one] for one in (row, ~row)] for row in inside]
         return np.array(
             [
