@@ -24,11 +24,12 @@ COUNTED = (
     "raw",
     "pooled",
     "effect",
+    "lift",
     "missing",
     "bounds",
     "p",
     "adjusted",
-)  # evidence that tells how many pictures a group has
+)  # evidence of SL401 and SL404 that tells how many pictures a group has
 LONGEST = 120  # characters of a group's name in a message; values may be of any length
 TARGETS = "secondlook report --bias --targets targets.csv"
 
@@ -65,10 +66,17 @@ def _findings(audit: GroupAudit, measure: Measure) -> Iterator[Finding]:
             "group",
             f"{measure.name}: {one.group.name}",
             one.group.name,
-            one.against.value if _few(audit, measure, one) else abs(one.effect.value),
+            _score(audit, measure, one),
             message(audit, measure, one),
             evidence=_evidence(audit, measure, one),
         )
+
+
+def _score(audit: GroupAudit, measure: Measure, one: Compared) -> float:
+    """How far apart; where that would tell how few there are, only what is known without counting them."""
+    if not _few(audit, measure, one):
+        return abs(one.effect.value)
+    return one.against.value if measure.rule == "SL401" else audit.least_npmi
 
 
 def stands(audit: GroupAudit, measure: Measure) -> list[Compared]:
@@ -111,13 +119,17 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
     sure = f"{_p(one.adjusted)} over {audit.tests:,} comparisons"
     if measure.unit == "npmi":
         way = "more" if one.effect.value > 0 else "less"
+        its_class = measure.name.removeprefix("association: ")
+        if _few(audit, measure, one):
+            few = f"{'all but ' if one.k >= audit.min_cell else ''}fewer than {audit.min_cell:,}"
+            return f"{its_class} goes with {name} {way} often than by chance: {few} of {one.n:,} pictures, sure over {audit.tests:,} comparisons"
         figure = f"npmi {one.figure.value:+.2f} ({_plain(one.figure)}, n = {one.n:,})"
         times = f", {one.lift.value:.2g} times as often" if one.lift is not None else ""
-        return f"{measure.name.removeprefix('association: ')} goes with {name} {way} often than by chance: {figure}{times}, {sure}"
+        return f"{its_class} goes with {name} {way} often than by chance: {figure}{times}, {sure}"
     if _few(audit, measure, one):
         told = f"fewer than {audit.min_cell:,} of {one.n:,} pictures are of {name}, of the reference {_percent(one.against.value)} are"
         return f"{told}: sure over {audit.tests:,} comparisons"
-    what = f"{_lead(measure, name)} {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
+    what = f"{_lead(measure, one, name)} {_percent(one.figure.value)} ({_span(one.figure)}, n = {one.n:,})"
     if one.corrected is not None:
         what += f", corrected from {_percent(one.raw.value)} as counted"
     of = "of the reference" if measure.rule == "SL401" else "of the rest"
@@ -135,14 +147,28 @@ def message(audit: GroupAudit, measure: Measure, one: Compared) -> str:
 
 
 def _few(audit: GroupAudit, measure: Measure, one: Compared) -> bool:
-    """Whether a group that SL401 misses has so few pictures that how many must not be told; that there are none may be."""
-    return measure.rule == "SL401" and 0 < one.k < audit.min_cell
+    """Whether a group has so few pictures that how many must not be told; that there are none may be.
+
+    Of SL401 the group that it misses; of SL404 those of the group that bear the class, or that do not.
+    """
+    counts = {"SL401": (one.k,), "SL404": (one.k, one.n - one.k)}.get(measure.rule, ())
+    return any(0 < k < audit.min_cell for k in counts)
 
 
 def _beside_few(audit: GroupAudit, measure: Measure, one: Compared) -> bool:
-    """Whether counts of this group, with those of the others of its attribute, would tell how many a group of a few has (SL401)."""
-    alike = (other for other in measure.groups if other.group.attributes == one.group.attributes)
-    return any(_few(audit, measure, other) for other in alike)
+    """Whether counts of this group, with those of others, would tell how many a group of a few has.
+
+    The others are those of its attribute, and of SL404 the group's other classes, too.
+    """
+    alike = any(
+        _few(audit, measure, other) for other in measure.groups if other.group.attributes == one.group.attributes
+    )
+    return alike or (
+        measure.rule == "SL404"
+        and any(
+            _few(audit, its, other) for its in audit.of("SL404") for other in its.groups if other.group == one.group
+        )
+    )
 
 
 def _missing(n: float, *, exact: bool) -> str:
@@ -151,13 +177,17 @@ def _missing(n: float, *, exact: bool) -> str:
     return f"{'' if exact else 'up to '}{rounded:,.0f} picture{'s are' if rounded != 1 else ' is'}"
 
 
-def _lead(measure: Measure, name: str) -> str:
-    """What a figure is of, up to its verb."""
+def _lead(measure: Measure, one: Compared, name: str) -> str:
+    """What a figure is of, up to its verb; labels are wrong only where people's answers say so, and doubted else."""
     kind, _, its = measure.name.partition(": ")
-    if measure.rule == "SL406":
-        return f"the share of {name} that the queue chose is"
-    if measure.rule == "SL407":
-        return f"{kind} pictures of {name} are"
+    labels = "doubted" if one.corrected is None else "wrong"
+    own = {
+        "SL402": f"{labels} labels of {name} are",
+        "SL406": f"the share of {name} that the queue chose is",
+        "SL407": f"{kind} pictures of {name} are",
+    }
+    if measure.rule in own:
+        return own[measure.rule]
     if kind == "answers":
         return f"answers of {its} on {name} that differ from most others' are"
     if its:

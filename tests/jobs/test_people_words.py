@@ -1,5 +1,6 @@
 """A finding of groups in words: by hand."""
 
+import dataclasses
 import json
 import math
 
@@ -52,7 +53,7 @@ def test_a_finding_says_the_figure_its_interval_against_what_how_far_and_how_sur
 @pytest.mark.parametrize(
     ("measure", "begins"),
     [
-        (measures.doubts().measure, "label errors of race Black, age 70+ are 61 %"),
+        (measures.doubts().measure, "doubted labels of race Black, age 70+ are 61 %"),
         (measures.errors(["cat"], others=True)[0].measure, "false negatives of cat on race Black, age 70+ are 61 %"),
         (measures.asked().measure, "the share of race Black, age 70+ that the queue chose is 61 %"),
         (measures.quality("low contrast").measure, "low contrast pictures of race Black, age 70+ are 61 %"),
@@ -115,6 +116,55 @@ def test_a_corrected_figure_says_what_was_counted() -> None:
     assert "is 50 % (40–60 %, n = 118), corrected from 61 % as counted, of the rest" in message(
         *audited(ACCURACY, told), told
     )
+
+
+def test_labels_are_called_wrong_only_where_answers_of_people_say_so() -> None:
+    doubts = measures.doubts().measure
+    assert message(*audited(doubts, one()), one()).startswith("doubted labels of race Black, age 70+ are 61 %")
+    told = one(corrected=estimate(0.5, 0.4, 0.6))
+    assert message(*audited(doubts, told), told).startswith(
+        "wrong labels of race Black, age 70+ are 50 % (40–60 %, n = 118), corrected from 61 % as counted"
+    )
+
+
+@pytest.mark.parametrize(
+    ("k", "told_as"),
+    [(7, "fewer than 10 of 118 pictures"), (111, "all but fewer than 10 of 118 pictures")],
+)
+def test_how_few_of_a_group_bear_a_class_is_not_told(k: int, told_as: str) -> None:
+    few = one(k=k, raw=estimate(0.4321, 0.3, 0.5), effect=estimate(0.4321, 0.3, 0.5), lift=estimate(3.456, 2.9, 4.1))
+    audit, _ = audited(measures.association("nurse"), few)
+    (row,) = said(audit).findings.to_pylist()
+    assert row["message"] == (
+        f"nurse goes with race Black, age 70+ more often than by chance: {told_as}, sure over 312 comparisons"
+    )
+    told = json.loads(row["evidence"])
+    assert all(told[name] is None for name in ("k", "raw", "effect", "lift", "p", "adjusted"))
+    assert "0.43" not in str(row)
+    nobody = one(k=0, effect=estimate(-1.0, -1.0, -0.3), raw=estimate(-1.0, -1.0, -0.3))
+    assert "npmi -1.00" in message(*audited(measures.association("nurse"), nobody), nobody)
+
+
+def test_what_other_groups_or_classes_have_does_not_tell_it_either() -> None:
+    tie = estimate(0.3, 0.2, 0.4)
+    white, black, old = (Group(((name, value),)) for name, value in (("race", "W"), ("race", "B"), ("age", "70+")))
+    audit, _ = audited(
+        measures.association("nurse"),
+        one(white, k=4, effect=tie),
+        one(black, k=60, effect=tie),
+        one(old, k=60, effect=tie),
+    )
+    others = dataclasses.replace(measures.association("cook"), groups=[one(old, k=55, effect=tie)], n=1000)
+    told = {row["subject"]: json.loads(row["evidence"])["k"] for row in said(audit).findings.to_pylist()}
+    assert told == {
+        "association: nurse: race W": None,
+        "association: nurse: race B": None,
+        "association: nurse: age 70+": 60,
+    }
+    few = dataclasses.replace(others, groups=[one(old, k=5, effect=tie)])
+    both = dataclasses.replace(audit, measures=[*audit.measures, few])
+    told = {row["subject"]: json.loads(row["evidence"])["k"] for row in said(both).findings.to_pylist()}
+    assert told["association: nurse: age 70+"] is None
 
 
 def test_an_attribute_that_a_model_estimated_is_marked() -> None:
