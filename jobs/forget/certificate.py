@@ -14,6 +14,7 @@ OUT_OF_REACH = (
     "exports, reports, review queues and pictures that were written to files outside the lake",
     "backups of the lake or of its catalog, and what a disk keeps of deleted files",
 )
+CLASSES_STAY = "in the class list and its history, the choices of batches and the class lists of models"
 
 
 def certificate(
@@ -41,6 +42,7 @@ def certificate(
         "struck": version.summary.get("struck", {}),
         "versions": version.summary.get("versions", 0),
         "models": len(work.models),
+        "classes": len(work.classes),  # whose names stay: see CLASSES_STAY
         "deleted": dict(swept),
         "elsewhere": dict(elsewhere),
         "proof": {

@@ -239,7 +239,7 @@ def extinct(
     }
     others = _reached(others, steps)
     both_ways = {(start, end) for step in steps for start, end in (step, step[::-1]) if end not in others}
-    return sorted(_reached(theirs - others, both_ways))  # type: ignore[arg-type]
+    return sorted(_reached(theirs - others, both_ways))
 
 
 def _reached(pairs: set[Any], steps: Iterable[tuple[Any, Any]]) -> set[Any]:

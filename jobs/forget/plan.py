@@ -25,7 +25,7 @@ COUNTED = ("labels", "annotations", "predictions", "embeddings", "batches", "gol
 class Plan:
     """What would go. `rows`: table → rows. `trained`: model → the folds that held the pictures out; `batches`: that ask for them.
 
-    `telling`: see Work. `classes`: that no other picture ever bore, and whose names stay. `sources`: URL of a source → keys that it may
+    `telling`: see Work. `classes`: that no other picture ever bore, and whose names stay; `knowing`: models that know one. `sources`: URL of a source → keys that it may
     still have. `whole`: all pictures of the lake.
     """
 
@@ -36,6 +36,7 @@ class Plan:
     trained: Mapping[str, list[int]]
     batches: list[str]
     classes: list[str]
+    knowing: list[str]
     sources: Mapping[str, list[str]]
     versions: int
     whole: int
@@ -45,8 +46,9 @@ def planned(lake: Lake, version: Version, chosen: Chosen) -> Plan:
     """Count what goes with the chosen pictures."""
     keys, sources = _places(lake, version, chosen)
     telling = needles.telling(lake, version, keys, chosen.samples)
-    work = Work("", "", "", "", tuple(sorted(chosen.samples)), tuple(sorted(chosen.contents)), keys, telling)
-    gone = Gone(work)
+    classes = _classes(lake, version, chosen)
+    ids = tuple(sorted(chosen.samples)), tuple(sorted(chosen.contents))
+    gone = Gone(Work("", "", "", "", *ids, keys, telling, classes=tuple(classes)))
     rows = Counter({"samples": len(chosen.samples)})
     for table in COUNTED:
         if table in version.tables:
@@ -60,7 +62,8 @@ def planned(lake: Lake, version: Version, chosen: Chosen) -> Plan:
         {table: n for table, n in rows.items() if n},
         trained(lake, version, chosen),
         studio.asked(lake, version, chosen.samples),
-        _classes(lake, version, chosen),
+        classes,
+        _knowing(lake, version, classes),
         sources,
         len(lake.versions.all()),
         pc.count_distinct(lake.read("samples", version, ["sample_id"])["sample_id"]).as_py(),
@@ -86,6 +89,12 @@ def _classes(lake: Lake, version: Version, chosen: Chosen) -> list[str]:
     mine = pc.is_in(rows["sample_id"], value_set=pa.array(sorted(chosen.samples), pa.string()))
     theirs, others = (set(rows.filter(part)["label"].drop_null().to_pylist()) for part in (mine, pc.invert(mine)))
     return sorted(theirs - others)
+
+
+def _knowing(lake: Lake, version: Version, classes: list[str]) -> list[str]:
+    """The models whose list has one of these classes."""
+    rows = lake.latest("models", version, ["model", "classes"]).to_pylist()
+    return sorted(row["model"] for row in rows if set(classes) & set(row["classes"] or ()))
 
 
 def trained(lake: Lake, version: Version, chosen: Chosen) -> dict[str, list[int]]:
@@ -121,6 +130,7 @@ def work_of(lake: Lake, version: Version, plan: Plan, *, models: bool, actor: st
         extinct=tuple(theirs),
         values=needles.values(lake, version, [value for _, value in theirs], plan.chosen.samples),
         models=tuple(plan.trained) if models else (),
+        classes=tuple(plan.classes),
         projects=tuple(studio.projects(lake, version, plan.chosen.samples)),
         **needles.of(lake, version, plan.chosen.contents),
     )

@@ -68,8 +68,8 @@ class Gone:
         if table in DROPPED:
             for column in set(FREE[table]) & set(rows.column_names):
                 goes = pc.or_(goes, self.mentions.among(rows[column]))
-        if table == "findings" and self.work.extinct:
-            goes = pc.or_(goes, self._of_extinct_groups(rows))
+        if table == "findings" and (self.work.extinct or self.work.classes):
+            goes = pc.or_(goes, self._of_nobody_else(rows))
         if table == "attribute_repairs" and self.work.extinct:
             pairs = set(self.work.extinct)
             told = rows.select(["attribute", "value", "into"]).to_pylist()
@@ -126,12 +126,21 @@ class Gone:
         hit[owners] = True
         return [bool(one) for one in hit]
 
-    def _of_extinct_groups(self, rows: pa.Table) -> pa.Array:
-        """Findings on groups of values that no other picture has: such a group is the person."""
+    def _of_nobody_else(self, rows: pa.Table) -> pa.Array:
+        """Findings on groups of values, and on classes, that no other picture has: such a group is the person."""
+        classes = set(self.work.classes)
+        measures = [f": {name}: " for name in self.work.classes]  # as in "false negatives: Anna: race A"
         names = [f"{attribute} {value}" for attribute, value in self.work.extinct]
         told = rows.select(["subject_kind", "key", "subject"]).to_pylist()
         hit = [
-            row["subject_kind"] == "group" and any(name in f"{row['key']}\n{row['subject']}" for name in names)
+            (row["subject_kind"] == "class" and not classes.isdisjoint((row["key"], row["subject"])))
+            or (
+                row["subject_kind"] == "group"
+                and (
+                    any(name in f"{row['key']}\n{row['subject']}" for name in names)
+                    or any(name in row["subject"] for name in measures)
+                )
+            )
             for row in told
         ]
         return pa.array(hit, pa.bool_())

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secondlook.jobs.forget.certificate import OUT_OF_REACH
+from secondlook.jobs.forget.certificate import CLASSES_STAY, OUT_OF_REACH
 from secondlook.jobs.forget.plan import Plan
 from secondlook.jobs.terminal.console import out, say
 from secondlook.pipeline.report.formats import printable
@@ -29,8 +29,12 @@ def say_plan(agreed: Plan, *, models: bool) -> None:
     if chosen.near:
         say(f"near copies stay: {_some(chosen.near)} (--copies near takes them, too)", style="yellow")
     if agreed.classes:
-        borne = f"no other picture was ever labeled {_some(agreed.classes)}: such a name stays in the class list and its history"
-        say(f"{borne}, whoever it may name", style="yellow")
+        borne = f"no other picture was ever labeled {_some(agreed.classes)}: such a name stays, whoever it may name, {CLASSES_STAY}"
+        known = f" (in that of {_some(agreed.knowing)})" if agreed.knowing else ""
+        say(
+            f"{borne}{known}. Nothing erases it; `secondlook classes retire NAME` takes it out of use alone",
+            style="yellow",
+        )
     for model, folds in agreed.trained.items():
         seen = f"model {model} was trained on them (held out in fold {', '.join(map(str, folds))} alone)"
         say(
@@ -60,6 +64,9 @@ def print_done(told: Mapping[str, Any] | None) -> None:
             f"{proof['alike']:,} pictures that stay share hashes, vectors or bytes with them: near copies",
             style="yellow",
         )
+    if n := told["classes"]:
+        names = "names of classes that only they" if n > 1 else "name of a class that only they"
+        say(f"{n:,} {names} bore stay{'s' * (n == 1)} {CLASSES_STAY}, and no proof looks for it", style="yellow")
     for one in told["elsewhere"]["left"]:
         say(one, style="yellow")
     for source, n in told["sources"].items():

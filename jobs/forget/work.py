@@ -28,7 +28,7 @@ class Work:
     of `extinct`. sources: URL of a source → how many of them it still has. extinct: pairs of an
     attribute and a value that no other picture has. models: names of those that go, too. probes, vectors: first bytes of embeddings and
     pieces of the pictures' files, as hexadecimal digits. hashes: pairs of pHash and dHash. projects: where the pictures are asked for, in
-    the labeling tool: see jobs/forget/studio.py. uploads: names of files there whose rows are being deleted.
+    the labeling tool: see jobs/forget/studio.py. classes: that no other picture ever bore; their names stay. uploads: names of files there whose rows are being deleted.
     """
 
     id: str
@@ -48,6 +48,7 @@ class Work:
     projects: tuple[Mapping[str, Any], ...] = ()
     uploads: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 def _path(lake: Lake) -> str:

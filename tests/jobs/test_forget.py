@@ -372,6 +372,31 @@ def test_a_class_that_may_be_the_persons_name_is_said_to_stay(
     assert "no other picture was ever labeled Anna: such a name stays" in capsys.readouterr().err
 
 
+def test_findings_on_a_class_that_nobody_else_bore_go_and_where_its_name_stays_is_said(
+    fill: Any, lake: Lake, picture: Picture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fill([("a.png", "Anna", picture(1)), ("b.png", "Ben", picture(2)), ("c.png", "Ben", picture(3))])
+    about = [("SL503", "class", "Anna", "Anna"), ("SL503", "class", "Ben", "Ben"), ("SL501", "class", "17", "Anna")]
+    about += [("SL403", "group", f"false negatives: {name}: town Paris", "town Paris") for name in ("Anna", "Ben")]
+    columns = ("rule", "subject_kind", "subject", "key")
+    attempt = lake.attempt("train and lint", {})
+    attempt.append("findings", rows("findings", [dict(zip(columns, one, strict=True)) for one in about]))
+    known = [{"model": "m", "classes": ["Anna", "Ben"]}, {"model": "n", "classes": ["Ben"]}]
+    attempt.append("models", rows("models", known))
+    attempt.commit({})
+    assert command(["forget", "--lake", str(lake.root), "a.png", "--dry-run"]) == 0
+    said = capsys.readouterr().err
+    assert "the class lists of models (in that of m). Nothing erases it; `secondlook classes retire NAME`" in " ".join(
+        said.split()
+    )
+    assert command(["forget", "--lake", str(lake.root), "a.png", "--yes", "--offline", "--author", "me"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "1 name of a class that only they bore stays in the class list and its history" in said
+    left = {(row["rule"], row["subject"]) for row in shown(lake, lake.at().id)["findings"]}
+    assert left == {("SL503", "Ben"), ("SL403", "false negatives: Ben: town Paris")}
+    assert [row["name"] for row in shown(lake, lake.at().id)["classes"]] == ["Anna", "Ben"], "as it says"
+
+
 def test_near_copies_are_named_and_taken_where_asked(tmp_path: Path, picture: Picture, fill: Any, lake: Lake) -> None:
     small, large = picture(5, 96, 96), picture(5, 96, 96, "JPEG", quality=92)
     fill([("a.png", "cat", small), ("near.jpg", "cat", large), ("far.png", "cat", picture(9, 96, 96))])
