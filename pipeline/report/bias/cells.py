@@ -44,14 +44,17 @@ def cell(group: Group) -> Cell:
     return tuple(sorted(group.values))
 
 
-def shown(counts: Mapping[Group, int], total: int, min_cell: int) -> set[Group]:
+def shown(
+    counts: Mapping[Group, int], total: int, min_cell: int, secret: Collection[Group] = frozenset()
+) -> set[Group]:
     """The groups of `counts` that may be shown.
 
     counts: pictures of each group; those below `min_cell` go first, but for groups that nobody is in. total: of all pictures that they are groups of. It depends on
     nothing else, so that two pages on the same pictures show the same groups, as the data card (core/cells.py) does of one attribute.
+    secret: groups that are kept back for another reason, and must not be told by subtraction either, however many they are.
     """
     names = {cell(group): group for group in counts}
-    table = _Table({cell(group): n for group, n in counts.items()}, total, min_cell)
+    table = _Table({cell(group): n for group, n in counts.items()}, total, min_cell, {cell(one) for one in secret})
     table.settle()
     return {names[one] for one in table.known}
 
@@ -59,10 +62,12 @@ def shown(counts: Mapping[Group, int], total: int, min_cell: int) -> set[Group]:
 class _Table:
     """What is shown so far: `known` cells and their pictures."""
 
-    def __init__(self, counts: Mapping[Cell, int], total: int, min_cell: int) -> None:
-        self.total, self.min_cell = total, min_cell
+    def __init__(
+        self, counts: Mapping[Cell, int], total: int, min_cell: int, secret: Collection[Cell] = frozenset()
+    ) -> None:
+        self.total, self.min_cell, self.secret = total, min_cell, frozenset(secret)
         self.known = dict(counts)
-        self._hide([one for one, n in counts.items() if len(one) > 1 and 0 < n < min_cell])
+        self._hide([one for one, n in counts.items() if len(one) > 1 and (0 < n < min_cell or one in self.secret)])
         self._hide_alone()
         self._hide_what_is_too_large()
 
@@ -86,8 +91,14 @@ class _Table:
                 its[one[0][0]][one[0][1]] = n
         for name, counts in its.items():
             rest = self.total - sum(counts.values())
-            kept = cells(counts | {REST: rest}, self.min_cell).shown
-            self._hide([((name, value),) for value, n in counts.items() if n and value not in kept])
+            parts = counts | {REST: rest}
+            secret = {value for value in counts if ((name, value),) in self.secret}
+            kept = {*cells(parts, self.min_cell).shown} - secret - {REST}
+            left = [value for value, n in parts.items() if n and value not in kept]
+            if secret and len(left) == 1 and kept:
+                kept.remove(max(kept, key=lambda value: (counts[value], value)))
+            gone = [value for value, n in counts.items() if value in secret or (n and value not in kept)]
+            self._hide([((name, value),) for value in gone])
 
     def _hide_what_is_too_large(self) -> None:
         """Tables of so many cells that nobody could solve them in reasonable time are not shown."""
@@ -131,7 +142,7 @@ class _Table:
                 tables = {_attributes(one) for one in system.unknowns}
                 found |= {one for one in self.known if _attributes(one) in tables}
                 continue
-            for place in _only_solutions(system, self.min_cell):
+            for place in _only_solutions(system, self.min_cell, self.secret):
                 found.add(self._beside(system.unknowns[place]))
         return sorted(found)
 
@@ -239,8 +250,8 @@ def _apart(unknowns: list[Cell], matrix: csr_array, sums: npt.NDArray[np.float64
         yield _System([unknowns[at] for at in mine], by_row[its][:, mine], sums[its])
 
 
-def _only_solutions(system: _System, min_cell: int) -> list[int]:
-    """Places of the unknowns that the equations leave one value, one that is small.
+def _only_solutions(system: _System, min_cell: int, secret: Collection[Cell]) -> list[int]:
+    """Places of the unknowns that the equations leave one value, one that is small or a secret.
 
     An unknown is determined exactly where its unit vector lies in the row space of the equations: where it has length 1
     in a basis of that space.
@@ -250,12 +261,20 @@ def _only_solutions(system: _System, min_cell: int) -> list[int]:
     basis: npt.NDArray[np.float64] = right[:rank]
     fixed = (basis**2).sum(axis=0) >= DETERMINED
     solution = ((left[:, :rank].T @ system.sums) / size[:rank]) @ basis
-    small = (solution > 0.5) & (solution < min_cell - 0.5)
-    return [int(at) for at in np.flatnonzero(fixed & small)] or _only_counts(system, min_cell)
+    hidden = _must_not_be_told(system, solution, min_cell, secret)
+    return [int(at) for at in np.flatnonzero(fixed & hidden)] or _only_counts(system, min_cell, secret)
 
 
-def _only_counts(system: _System, min_cell: int) -> list[int]:
-    """Places of the small unknowns that have one value for who also knows that nothing is below 0.
+def _must_not_be_told(
+    system: _System, solution: npt.NDArray[np.float64], min_cell: int, secret: Collection[Cell]
+) -> npt.NDArray[np.bool_]:
+    """(U,) whether an unknown has few pictures, or is a secret that has any."""
+    its_secret = np.array([one in secret for one in system.unknowns], bool)
+    return np.asarray((solution > 0.5) & ((solution < min_cell - 0.5) | its_secret))
+
+
+def _only_counts(system: _System, min_cell: int, secret: Collection[Cell]) -> list[int]:
+    """Places of such unknowns that have one value for who also knows that nothing is below 0.
 
     Some solutions far apart leave few that may have only one value; of these the fewest and the most are looked for.
     """
@@ -268,7 +287,7 @@ def _only_counts(system: _System, min_cell: int) -> list[int]:
     if len(solutions) < 2:
         return []
     first = solutions[0]
-    alike = (np.ptp(solutions, axis=0) < 0.5) & (first > 0.5) & (first < min_cell - 0.5)
+    alike = (np.ptp(solutions, axis=0) < 0.5) & _must_not_be_told(system, first, min_cell, secret)
     places = []
     for at in np.flatnonzero(alike):
         unit = np.zeros(n)

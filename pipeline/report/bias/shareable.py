@@ -1,12 +1,14 @@
 """An audit as it may be shown: without small groups, also not by subtraction, and without the names of annotators."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from secondlook.pipeline.core.comparison import AuditedAttribute, Changed, Compared, GroupAudit, Measure
 from secondlook.pipeline.core.groups import NOT_SAID, Group
 from secondlook.pipeline.report.bias.cells import shown
+from secondlook.pipeline.report.bias.classes import kept_back
 
 SHARES = "SL401"  # its groups have k pictures of n, which are all of them
 PERSON = "answers: "  # how measures of single annotators begin
@@ -52,8 +54,9 @@ def shareable(
     alone = populations[0].may_show(audit.min_cell)
     attributes = [_attribute(one, alone) for one in audit.attributes]
     by_name = {name: one.may_show(audit.min_cell) for one in populations for name in one.measures}
+    few = kept_back(said.measures, by_name, audit.min_cell)
     silent = {one.name for one, its in zip(audit.attributes, attributes, strict=True) if _gap(one, its)}
-    measures = [_measure(one, by_name[one.name], silent) for one in said.measures]
+    measures = [_measure(one, by_name[one.name], few.get(one.name, ()), silent) for one in said.measures]
     pairs = list(zip(said.measures, measures, strict=True))
     hidden = {
         one.name: sum(n > 0 for n in one.counts.values()) - len(its.counts)
@@ -69,7 +72,7 @@ def shareable(
     told = changes if names else [_changed_without_name(one, audit) for one in changes]
     return Shareable(
         kept,
-        _changes(told, kept),
+        _changes(told, kept, few),
         hidden,
         too_small=sum(one.untested for one in measures),
         beside=sum(len(before.groups) - len(after.groups) for before, after in pairs),
@@ -126,12 +129,16 @@ def _gap(before: AuditedAttribute, after: AuditedAttribute) -> bool:
     return bool(before.counts.get(NOT_SAID)) and NOT_SAID not in after.counts
 
 
-def _measure(measure: Measure, allowed: set[Group], silent: set[str]) -> Measure:
-    """A measure with the groups that may be shown; silent: attributes of which shares would tell how many pictures lack them."""
+def _measure(measure: Measure, allowed: set[Group], few: Collection[Group], silent: set[str]) -> Measure:
+    """A measure with the groups that may be shown.
+
+    few: those that would tell of few pictures of a class; silent: attributes of which shares would tell how many pictures lack them.
+    """
     groups = [
         one
         for one in measure.groups
         if Group(tuple(sorted(one.group.values))) in allowed
+        and one.group not in few
         and not (measure.rule == SHARES and silent.intersection(one.group.attributes))
     ]
     if len(groups) == len(measure.groups):
@@ -145,22 +152,50 @@ def _tested(measure: Measure) -> set[Group]:
     return {one.group for one in measure.groups}
 
 
-def _changes(changes: Sequence[Changed], audit: GroupAudit) -> list[Changed]:
-    """Changes of groups that the audit shows in that measure, or that it does not have at all but are large enough."""
+# What changed
+
+
+def _changes(changes: Sequence[Changed], audit: GroupAudit, few: Mapping[str, Collection[Group]]) -> list[Changed]:
+    """Changes of groups that the audit shows in that measure; of measures that it has not, of groups of one attribute that it shows.
+
+    Both also as the pictures that changes are of allow it, since these are others than the audit's: those of both versions, or the
+    earlier version's.
+    """
     by_measure = {measure.name: _tested(measure) for measure in audit.measures}
     alone = {Group(((one.name, value),)) for one in audit.attributes for value in one.counts}
     kept = []
-    for one in changes:
-        known = by_measure.get(one.measure)
-        parts = {Group((value,)) for value in one.group.values}
-        enough = one.n >= audit.min_cell if one.paired else min(_pictures(one)) >= audit.min_cell
-        if enough and (one.group in known if known is not None else parts <= alone):
-            kept.append(one)
+    for name in dict.fromkeys(one.measure for one in changes):
+        its = [one for one in changes if one.measure == name]
+        allowed = by_measure.get(name, alone) - {*few.get(name, ())}
+        for counts, total in _counted(its):
+            allowed = allowed & shown(counts, total, audit.min_cell)
+        kept += [one for one in its if one.group in allowed and min(_pictures(one)) >= audit.min_cell]
     return kept
 
 
+def _counted(its: Sequence[Changed]) -> list[tuple[dict[Group, int], int]]:
+    """Pictures by group that changes of one measure are of, and in all: at each version, or the same ones at both.
+
+    How many the same ones are in all no change says; a reader knows as many as the attribute has of which most is said.
+    """
+    if its[0].paired:
+        counts = {one.group: one.n for one in its}
+        said: Counter[str] = Counter()
+        for group, n in counts.items():
+            if group.depth == 1:
+                said[group.attributes[0]] += n
+        return [(counts, max(said.values(), default=0))]
+    now = {one.group: _pictures(one)[1] for one in its}
+    before = {one.group: _pictures(one)[0] for one in its}
+    most = max(its, key=lambda one: before[one.group])
+    total = round(before[most.group] / most.before.value) if most.before.value else 0
+    return [(before, total), (now, most.n)]
+
+
 def _pictures(one: Changed) -> tuple[int, int]:
-    """Pictures of a group at both versions, of a change of its share."""
+    """Pictures of a group at both versions."""
+    if one.paired:
+        return one.n, one.n
     now = round(one.after.value * one.n)
     return now - one.gained + one.lost, now
 
