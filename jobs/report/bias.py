@@ -41,6 +41,9 @@ def gather(
     """All that the page shows of a version. since: the version that changes are held against."""
     samples = dataset.samples(lake, version)
     audit = by_groups(lake, version, settings)
+    if not audit.attributes:
+        why = next(iter(audit.notes.values()), "the pictures have no attributes")
+        raise UserError(f"no attribute columns to compare by: {why}")
     found = {one.name: frozenset(its.group for its in stands(audit, one)) for one in audit.measures}
     changes, note = _changes(lake, since, version, settings)
     return BiasFacts(
@@ -195,14 +198,17 @@ def run(
 ) -> dict[str, Any]:
     """Write the page (or, as `form` json, its figures) of a version to `output`, the figures to `figures`, and how many pictures of whom to `targets`.
 
-    The summary says where it lies and what it found. `findings` counts as lint does, those that can't be shown as well.
+    The summary says where it lies and what it found. `findings` counts as lint does, those that can't be shown as well. Where nothing was
+    compared, `clean` is None, and `note` says why. Raises UserError where there is no attribute to compare by.
     """
     from secondlook.jobs.bias.targets import table
     from secondlook.jobs.bias.targets import targets as wanted
     from secondlook.jobs.report.report import write_atomically
     from secondlook.pipeline.report.bias.figures import figures as figures_of
     from secondlook.pipeline.report.bias.page import render
+    from secondlook.pipeline.report.bias.summary import nothing_compared
     from secondlook.pipeline.report.bias.view import view
+    from secondlook.pipeline.report.bias.words import TURNS
 
     facts = gather(lake, version or lake.at(), settings, since=since, with_images=with_images)
     shown = view(facts)
@@ -227,5 +233,6 @@ def run(
         "not_shown": shown.shown.lost,
         "since": facts.since,
         "fail_above": settings.lint.fail_above,
-        "clean": findings <= settings.lint.fail_above,
+        "clean": findings <= settings.lint.fail_above if facts.audit.tests else None,
+        "note": TURNS.sub("", nothing_compared(facts.audit)),
     }

@@ -71,6 +71,9 @@ def _lines(summary: Mapping[str, Any]) -> None:
 
 def _bias_lines(summary: Mapping[str, Any]) -> None:
     _lines(summary)
+    if summary["note"]:
+        console.out().print(summary["note"], style="bold", markup=False)
+        return
     told = f"{many(summary['findings'], 'finding')} in {many(summary['comparisons'], 'comparison')}"
     hidden = f"; {summary['not_shown']:,} of groups too small to be shown safely" if summary["not_shown"] else ""
     console.out().print(told + hidden, markup=False)
@@ -133,7 +136,7 @@ def report(
 
     With --bias it is the audit by groups of people, with an interval for each figure: who is in the data, whose labels are doubted, for whom the
     model fails, whom annotators differ on, whom the queue picks. It shows no picture and no group that is too small, so that it can be shared.
-    Exit status 0: no findings; 1: findings above the threshold.
+    Exit status 0: no findings, or nothing could be compared, which is said; 1: findings above the threshold; 2: no attribute to compare by.
 
     Example:
 
@@ -181,4 +184,4 @@ def report(
         targets=targets,
     )
     console.finish(summary, as_json=json, lines=lambda: _bias_lines(summary))
-    return 0 if summary["clean"] else 1
+    return 1 if summary["clean"] is False else 0

@@ -190,13 +190,32 @@ def test_mistakes_get_one_sentence_and_status_2(
     assert not list(tmp_path.glob("bias.*"))
 
 
-def test_a_lake_without_attributes_or_a_model_gives_a_page_that_says_so(tmp_path: Path) -> None:
+def test_a_lake_without_attributes_is_a_mistake_with_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
     lake = Lake(str(tmp_path / "lake"), create=True)
     People(40).write(lake, attributes=False, model=False)
-    summary = bias.run(lake, FEW, tmp_path / "bias.html")
-    assert summary["findings"] == 0
-    assert summary["clean"] is True
-    assert "secondlook ingest SOURCE --labels labels.csv" in (tmp_path / "bias.html").read_text()
+    assert command(["report", "--bias", "--lake", lake.root]) == 2
+    assert re.search("no attribute columns to compare by: .*columns of --labels", capsys.readouterr().err)
+    assert not list(tmp_path.glob("bias.*"))
+
+
+def test_where_nothing_could_be_compared_nothing_is_clean(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    lake = Lake(str(tmp_path / "lake"), create=True)
+    People(4).write(lake, model=False)
+    assert command(["report", "--bias", "--lake", lake.root, "--json", "--figures", "b.json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["comparisons"], said["findings"], said["clean"]) == (0, 0, None)
+    assert said["note"].startswith("Nothing was compared, so nothing can be said: ")
+    summary = json.loads((tmp_path / "b.json").read_text())["summary"]
+    assert "Nothing was compared, so nothing can be said" in summary[2]
+    assert "Every measure" not in summary[2]
+    assert command(["report", "--bias", "--lake", lake.root]) == 0
+    assert "Nothing was compared, so nothing can be said" in re.sub(r"\s+", " ", capsys.readouterr().out)
 
 
 def test_a_reference_shows_who_is_missing_and_the_same_page_comes_twice(

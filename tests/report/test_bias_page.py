@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from secondlook.pipeline.bias.explained import explained
-from secondlook.pipeline.core.comparison import Compared, Estimate, GroupAudit, Worse
+from secondlook.pipeline.core.comparison import AuditedAttribute, Compared, Estimate, GroupAudit, Worse
 from secondlook.pipeline.core.groups import NOT_SAID, Group
 from secondlook.pipeline.core.statistics import Interval
-from secondlook.pipeline.report.bias import words
+from secondlook.pipeline.report.bias import summary, words
 from secondlook.pipeline.report.bias.facts import BiasFacts
 from secondlook.pipeline.report.bias.figures import figures
 from secondlook.pipeline.report.bias.page import render
@@ -149,6 +149,75 @@ def test_the_worst_is_the_largest_difference_that_is_sure_and_a_wide_interval_do
     assert "harbour" in shown.lead[1]
     assert "15.0 points less" in shown.lead[1]
     assert [name for name, _, _ in shown.glance.rows] == ["site: harbour", "site: island"]
+
+
+def many_measures(*measures: tuple[str, str, list[Compared]]) -> GroupAudit:
+    """An audit of measures (rule, name, groups), of two attributes."""
+    plain = by_hand(measures[0][2][0])
+    made_of = [
+        dataclasses.replace(plain.measures[0], rule=rule, name=name, groups=its, n=its[0].n + its[1].n)
+        for rule, name, its in measures
+    ]
+    counts = {
+        attribute: {
+            one.group.values[0][1]: one.n
+            for _, _, its in measures
+            for one in its
+            if one.group.attributes == (attribute,)
+        }
+        for attribute in ("site", "light")
+    }
+    attributes = [AuditedAttribute(name, its) for name, its in counts.items()]
+    return dataclasses.replace(plain, attributes=attributes, samples=1000, measures=made_of, depth=2, tests=9)
+
+
+def crossed_group(site: str, light: str, effect: float, n: int = 40) -> Compared:
+    one = compared(site, effect, n, 0.001)
+    return dataclasses.replace(one, group=Group((("light", light), ("site", site))))
+
+
+def test_the_worst_and_what_is_next_are_of_the_same_group_one_of_one_attribute_first() -> None:
+    alone = [compared("harbour", -0.12, 500, 0.001), compared("hill", 0.0, 500)]
+    lights = [compared("lamp", -0.11, 500, 0.001, "light"), compared("day", 0.0, 500, attribute="light")]
+    deep = crossed_group("hill", "lamp", -0.16)
+    missed = compared("hill", -0.3, 300, 0.001)
+    audit = many_measures(
+        ("SL403", "false negatives: cat", [missed, compared("harbour", 0.0, 300)]),
+        ("SL403", "accuracy", [*alone, *lights, deep]),
+    )
+    every = {one.name: frozenset(its.group for its in audit.found(one)) for one in audit.measures}
+    shown = view(made.facts(audit, found=every))
+    names = [next(iter(one.group.values))[1] for _, one in summary.findings(shown.shown)]
+    assert names == ["harbour", "lamp", "lamp", "hill"]
+    (_, worst), (_, then) = shown.five[1], shown.five[4]
+    assert "site: harbour" in worst
+    assert re.match("First look at the labels of \\W*site: harbour", then)
+
+    far = dataclasses.replace(audit.measures[1], groups=[*alone, *lights, crossed_group("hill", "lamp", -0.4)])
+    again = dataclasses.replace(audit, measures=[audit.measures[0], far])
+    shown = view(made.facts(again, found=every))
+    (_, worst), (_, then) = shown.five[1], shown.five[4]
+    assert "light: lamp, site: hill" in worst
+    assert re.match("First look at the labels of \\W*light: lamp, site: hill", then)
+
+
+def test_of_a_class_that_goes_with_groups_it_is_said_how_many_bear_it() -> None:
+    audit = by_hand(compared("harbour", 0.0), compared("hill", 0.0), rule="SL404", worse="either")
+    (one,) = audit.measures
+    half = Estimate(0.478, Interval(0.46, 0.5))
+    tie = dataclasses.replace(one, name="association: Female", unit="npmi", overall=half)
+    page, _ = told(made.facts(dataclasses.replace(audit, measures=[tie])))
+    text = re.sub("[\u2068\u2069]", "", page.text)
+    assert "47.8 % of all are Female" in text
+    assert "all together" not in text
+
+
+def test_with_nothing_compared_nothing_is_said_and_why() -> None:
+    shown = view(nothing())
+    assert shown.five[2][1] == (
+        "Nothing was compared, so nothing can be said: \u2068the pictures have no attributes\u2069."
+    )
+    assert "Nothing presses" not in Page(render(shown)).text
 
 
 def test_no_finding_is_said_with_what_could_have_been_seen() -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from secondlook.pipeline.core.comparison import Compared, Measure
+from secondlook.pipeline.core.comparison import Compared, GroupAudit, Measure
 from secondlook.pipeline.core.groups import Group
 from secondlook.pipeline.report.advice import Step, many
 from secondlook.pipeline.report.bias.facts import SECTIONS
@@ -18,9 +18,28 @@ ANCHOR = {code: section.anchor for section in SECTIONS for code in section.rules
 
 
 def findings(shown: Shareable) -> list[Finding]:
-    """All findings, the most harmful first: by how large the difference is at least; what harms nobody by itself comes last."""
+    """All findings, the most harmful first: by how large the difference is at least; what harms nobody by itself comes last.
+
+    Of what harms alike, rates of all pictures come before those of single classes or people, which say it again of a part. Groups
+    of one attribute come before crossed ones, of which there are many and small ones, but for one that differs by more, at
+    least, than any group of one attribute seems to.
+    """
     found = [(measure, one) for measure in shown.audit.measures for one in shown.found(measure)]
-    return sorted(found, key=lambda one: (_mildness(one[0]), -size(one[1]), one[0].name, one[1].group))
+    alone: dict[tuple[int, bool], float] = {}
+    for measure, one in found:
+        if one.group.depth == 1:
+            alone[_rank(measure)] = max(alone.get(_rank(measure), 0.0), abs(one.effect.value))
+
+    def order(finding: Finding) -> tuple[tuple[int, bool], bool, float, str, Group]:
+        measure, one = finding
+        part = one.group.depth > 1 and size(one) <= alone.get(_rank(measure), 0.0)
+        return _rank(measure), part, -size(one), measure.name, one.group
+
+    return sorted(found, key=order)
+
+
+def _rank(measure: Measure) -> tuple[int, bool]:
+    return _mildness(measure), ": " in measure.name
 
 
 def _mildness(measure: Measure) -> int:
@@ -59,7 +78,7 @@ def five(shown: Shareable, todo: Sequence[Step], title: str, model: str = "") ->
         ("Worst", _worst(shown)),
         ("No finding", _quiet(shown)),
         ("Not known", _unknown(shown)),
-        ("Next", _next(todo)),
+        ("Next", _next(shown.audit, todo)),
     )
 
 
@@ -82,6 +101,17 @@ def _named(names: Sequence[str], most: int = 6) -> str:
     return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
+def nothing_compared(audit: GroupAudit) -> str:
+    """That nothing was compared, and why, in a sentence; "" where something was."""
+    if audit.tests:
+        return ""
+    why = list(dict.fromkeys(audit.notes.values()))
+    if any(one.untested for one in audit.measures):
+        why.insert(0, f"no group has {many(audit.min_cell, 'picture')} beside as many others")
+    told = "; ".join(isolated(one, 200) for one in why[:3])
+    return f"Nothing was compared, so nothing can be said{': ' + told if told else ''}."
+
+
 def _worst(shown: Shareable) -> str:
     audit, found = shown.audit, findings(shown)
     if not found:
@@ -89,7 +119,7 @@ def _worst(shown: Shareable) -> str:
             f"No group differs from the others by {points(audit.least_gap)} or more beyond what {many(audit.tests, 'comparison')} show by chance"
             + (", of the groups that can be shown." if shown.lost else ".")
             if audit.tests
-            else "Nothing could be compared, so nothing was found."
+            else "No finding, since nothing was compared."
         )
     told = sentence(*found[0], audit).rstrip(".")
     more = len(found) - 1
@@ -102,6 +132,10 @@ def _worst(shown: Shareable) -> str:
 
 def _quiet(shown: Shareable) -> str:
     audit = shown.audit
+    if not audit.tests:
+        return nothing_compared(audit)
+    if not any(one.groups for one in audit.measures):
+        return "No group that was compared can be shown, so nothing is said of any here."
     silent = [one for one in audit.measures if one.groups and not shown.found(one)]
     if not silent:
         return "Every measure has a finding, so of none can be said that its groups look alike."
@@ -143,8 +177,10 @@ def _unknown(shown: Shareable) -> str:
     return f"Nothing is said of {'; of '.join(parts)}."
 
 
-def _next(todo: Sequence[Step]) -> str:
+def _next(audit: GroupAudit, todo: Sequence[Step]) -> str:
     first = next(iter(todo), None)
+    if not audit.tests:
+        return "First bring attributes that say who is in the pictures, or more pictures of each group; then make this report again."
     if first is None:
         return "Nothing presses: make this report again when pictures, labels or the model change."
     told = first.sentence[0].lower() + first.sentence[1:]
@@ -185,8 +221,12 @@ def steps(shown: Shareable, remedies: Mapping[tuple[str, Group], Sequence[str]])
 
 
 def _widest(groups: Sequence[Group]) -> list[Group]:
-    """Groups without those that are a part of another one."""
-    return [one for one in dict.fromkeys(groups) if not any(set(other.values) < set(one.values) for other in groups)]
+    """Groups without those that are a part of another one; the first, which is the worst, stays."""
+    return [
+        one
+        for one in dict.fromkeys(groups)
+        if one == groups[0] or not any(set(other.values) < set(one.values) for other in groups)
+    ]
 
 
 def _listed(parts: Sequence[str]) -> str:

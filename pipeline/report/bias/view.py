@@ -11,11 +11,12 @@ from secondlook.pipeline.core.comparison import Changed, Compared, GroupAudit, M
 from secondlook.pipeline.core.rules import Rule
 from secondlook.pipeline.report.advice import Step, many
 from secondlook.pipeline.report.bias import plot
+from secondlook.pipeline.report.bias.classes import TIES
 from secondlook.pipeline.report.bias.facts import SECTIONS, BiasFacts, Section
 from secondlook.pipeline.report.bias.glance import Glance, glance
 from secondlook.pipeline.report.bias.shareable import Shareable, shareable
 from secondlook.pipeline.report.bias.summary import five, lead, steps
-from secondlook.pipeline.report.bias.words import amount, group_name, seen, sentence, size
+from secondlook.pipeline.report.bias.words import amount, estimate, group_name, isolated, seen, sentence, size
 from secondlook.pipeline.report.facts import Picture
 
 MOST_LANES = 20  # of one attribute
@@ -67,6 +68,15 @@ class Shown:
     alternative: str
     remedies: Sequence[tuple[str, Sequence[str]]]
     pictures: Sequence[tuple[str, Sequence[Picture]]] = ()
+
+    @property
+    def overall(self) -> str:
+        """The figure of all groups together, in words; of a class that goes with groups, how many pictures bear it."""
+        one = self.measure
+        if one.unit != "npmi":
+            return f"all together {estimate(one.overall, one.unit)}"
+        share = "–" if one.overall is None else amount(one.overall.value, "share")
+        return f"{share} of all are {isolated(one.name.removeprefix(TIES))}"
 
     @property
     def explained(self) -> bool:
