@@ -193,8 +193,8 @@ def _planted(told: Mapping[str, Any]) -> Iterator[str]:
         f"2 % of all labels are flipped, and more in two races that are drawn anew each time. {repeats} repeats of each row; a head (ridge regression on the "
         "same vectors, five folds) is fitted again on every set of labels, and what it doubts is decided as SL101 does. It doubts more than the product's "
         f"ensemble, which doubts {_percent(_audit(told)['measures']['label errors']['overall'][0])} of the labels as they are. *Corrected*: by answers of a simulated audit, drawn as `review push --audit` draws, all answered rightly. *Found*: a finding, at least 2 points large. "
-        "*Blamed*: any group, crossed ones too, is named whose planted rate is not 2 points above the rest's. In brackets: where SL402 is one of "
-        f"{_audit(told)['measures_compared']} measures of a report, as on these faces, and alpha is divided among them. Intervals are 95 %.\n"
+        "*Blamed*: any group, crossed ones too, is named whose planted rate is not 2 points above the rest's. In brackets: at alpha / "
+        f"{_audit(told)['measures_compared']}, as if each of the measures that these faces have took an equal part of it; a report divides it among kinds of measures, which are fewer. Intervals are 95 %.\n"
     )
     rows = []
     for name, arm in arms.items():
