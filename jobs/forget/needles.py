@@ -1,5 +1,6 @@
 """By what the rest of a picture would be found: pieces of its bytes, its vectors, its hashes."""
 
+import importlib
 import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -108,12 +109,8 @@ def _staying(lake: Lake, version: Version, samples: Collection[str]) -> Iterator
 
 def _own_words(lake: Lake) -> Iterator[str]:
     """What code and format write: names of columns, jobs and states, and the words of messages."""
-    import secondlook.jobs
-    import secondlook.labeling
-    import secondlook.pipeline
-
-    for package in (secondlook.jobs, secondlook.labeling, secondlook.pipeline):
-        for file in sorted(Path(package.__path__[0]).rglob("*.py")):
+    for name in ("jobs", "labeling", "pipeline"):
+        for file in sorted(Path(importlib.import_module(f"secondlook.{name}").__path__[0]).rglob("*.py")):
             yield file.read_text(encoding="utf-8")
     yield lake.iceberg("samples").metadata.model_dump_json(by_alias=True)
 
