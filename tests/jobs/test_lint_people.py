@@ -66,7 +66,7 @@ def test_nothing_is_found_where_nothing_was_planted_and_it_says_what_could_not_h
     assert found(lake) == set()
     notes = lint.run(lake, SETTINGS)["notes"]
     assert "nothing found in" in notes["SL403"]
-    assert "80% power; smaller ones may be there" in notes["SL403"]
+    assert "80 % power; smaller ones may be there" in notes["SL403"]
     assert "[bias] reference is not set" in notes["SL401"]
 
 
