@@ -171,7 +171,9 @@ def _associated(known: Known) -> Figured:
     found = associate(known.tables[measures.LABELS], known.settings.bias, rng)
     # Of two classes, one being frequent in a group is the other being rare there.
     told = known.classes[:1] if len(known.classes) == 2 else known.classes
-    return Figured([known.without_estimated(measures.association(name), found[name]) for name in told if name in found], {})
+    return Figured(
+        [known.without_estimated(measures.association(name), found[name]) for name in told if name in found], {}
+    )
 
 
 def _answered(known: Known) -> Figured:

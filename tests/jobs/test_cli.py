@@ -133,7 +133,9 @@ def test_the_settings_file_that_is_printed_can_be_read(capsys: pytest.CaptureFix
     assert load(file) == Settings()
     lines = [line.removeprefix("# ") for line in text.splitlines()]
     keep = [line for line in lines if line.startswith("[") or " = " in line.split("(")[0][:40]]
-    start = next(n for n, line in enumerate(keep) if line.startswith("[["))  # a block of its own needs more than defaults
+    start = next(
+        n for n, line in enumerate(keep) if line.startswith("[[")
+    )  # a block of its own needs more than defaults
     file.write_text("\n".join(keep[:start]))
     assert load(file) == Settings()
 
