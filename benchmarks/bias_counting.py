@@ -340,8 +340,7 @@ PAGE = """# The audit by groups: seconds and memory
   copies are given, as lint has them when it runs the audit: finding them is measured in [labels](labels.md) and [near duplicates](near_duplicates.md). No picture is read.
 * Memory is that of all processes together, pages they share counted in each. The JVM's heap is {heap:,} MB, the default. What grows with n is the driver's: pictures that are copies come back one by one,
   all others as counts.
-* Planted: on skin V-VI the model is right 5 points less often, and pictures are darker. Found: the worst group by accuracy is {worst}. {findings:,} findings, most of them groups that it is crossed with,
-  and bins of age that are no equal shares.
+* Planted: on skin V-VI the model is right 5 points less often, and pictures are darker. Found: the worst group by accuracy is {worst}. {findings:,} findings in all.
 * pandas counts one outcome (right or wrong) over the same {groups:,} groups of one and two attributes, with `groupby`, its columns in memory as categories before the clock starts: no reading, no
   joins, no other measures, no statistics. It is what a notebook does once everything fits in memory; it is far faster, and it is no audit.
 * Other work ran on the same two cores meanwhile (a load of 3.5 to 7.5), so seconds are upper ends; those computed suffer less.
