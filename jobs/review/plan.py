@@ -30,6 +30,7 @@ DOUBTED, UNLABELED, AGAIN, RANDOM, GOLD = "doubted", "unlabeled", "again", "rand
 NAMED = 0.02  # wrong labels that a first label is worth beside what it corrects: a picture without one can't be used
 LEAST = 0.002  # wrong labels fewer by an answer that is worth asking for: one in 500
 OPEN = 0.1  # wrong labels fewer, at least, where people contradict each other and no decision came of it
+REST = 1e-9  # worth of a picture that nothing speaks for but its group
 VAGUE = 0.5  # what an answer that names no class leaves of the worth of the next one
 COMMITTEE = 3  # models, the newest, whose disagreement counts
 
@@ -97,7 +98,11 @@ def plan(
         )
         rules, golden = Rules(0.0, review.balance_floor, review.spread), {}
     else:
-        worth = np.where(open_to, _worth(lake, version, them, name, gain, seconds, review), 0.0)
+        worth = _worth(lake, version, them, name, gain, seconds, review)
+        if wanted and name != "random":
+            # Who asks for a group wants its labels looked at: what is left of the budget goes to the most doubtful of it.
+            worth = np.where((worth <= 0) & them.fresh & ~them.waived, REST * (1 + np.nan_to_num(them.p_error)), worth)
+        worth = np.where(open_to, worth, 0.0)
         rules = Rules(1.0 if name == "random" else review.random_share, review.balance_floor, review.spread)
     asked_gold, limit = _some_gold(lake, version, golden, limit, seconds, review.gold_share, seed)
     rows = np.flatnonzero((worth > 0) | (open_to & them.fresh))

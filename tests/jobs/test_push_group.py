@@ -59,6 +59,18 @@ def test_a_batch_of_a_group_restores_what_the_queue_left_out(lake: Lake, queue: 
     assert again["of_groups"]["race B"] == {"pictures": 30, "candidates": 10, "asked": 10}, "none is asked for twice"
 
 
+def test_what_nothing_speaks_against_is_asked_for_too_the_most_doubtful_first(lake: Lake, fill: Fill) -> None:
+    """Somebody wants to know of this group; an answer that changes nothing in expectation is one, too."""
+    pictures, probs = planted()
+    sure = {data: [0.9999, 0.0001] if its[0] > its[1] else [0.0001, 0.9999] for data, its in probs.items()}
+    sure[b"B 4"] = [0.3, 0.7]
+    ids = fill(pictures, classes=KINDS)
+    train(lake, sure, KINDS)
+    summary = batches.run_push(lake, only(), budget=20, groups=["race=B"])
+    assert summary["asked"] == 20
+    assert ids["004.png"] in asked(lake, summary["batch"])
+
+
 def test_groups_cross_attributes_and_several_are_one_batch(lake: Lake, queue: dict[str, str]) -> None:
     summary = batches.run_push(
         lake, only(), budget=300, strategy="random", groups=["race=B, age=70+", "age=20-29,race=A"]
