@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from secondlook.pipeline.bias.combined import Combined, differences, p_values
 from secondlook.pipeline.bias.counts import Counts
 from secondlook.pipeline.bias.family import Comparison
+from secondlook.pipeline.bias.power import smallest_gap
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.errors import UserError
 
@@ -26,6 +26,7 @@ METHOD = (
     "label errors: difference estimator on {n} audit answers, in strata of doubted and not doubted; intervals: Wilson's of each stratum, "
     "put together after Zou and Donner; p: where the interval of the difference reaches 0, Holm within the measure"
 )
+TINY = 0.005  # share of wrong labels below which no answers are taken to vary less
 TRUST = 1.0  # answers of its own that those of all groups count for, in each outcome of each group
 
 Floats = npt.NDArray[np.float64]
@@ -106,10 +107,18 @@ def _of_all(weight: Floats, wrong_: Floats) -> Floats:
 
 
 def _smallest_gaps(own: Combined, rest: Combined, alpha: float, settings: BiasSettings) -> Floats:
-    """(G,) differences that are found so often at this p with so many answers, as far as the normal distribution says."""
-    spread = np.sqrt(own.variance + rest.variance)
-    found = (ndtri(1 - alpha / 2) + ndtri(settings.power)) * spread
-    return np.asarray(np.maximum(found, settings.least_gap + ndtri(settings.power) * spread), np.float64)
+    """(G,) differences that are found so often at this p, as of two plain shares of as many answers as vary as much.
+
+    By the exact test's power: of few answers the normal distribution is off by a fifth.
+    """
+    n, others = (_alike(one) for one in (own, rest))
+    return smallest_gap(n, others, rest.value, alpha, settings.power, worse="higher", least=settings.least_gap)
+
+
+def _alike(one: Combined) -> Floats:
+    """(R,) how many answers of a plain sample vary as much."""
+    share = np.clip(one.value, TINY, 1 - TINY)
+    return np.asarray(share * (1 - share) / one.variance, np.float64)
 
 
 def _check(answers: Answers) -> None:

@@ -113,3 +113,15 @@ def test_no_answers_and_impossible_ones_are_refused() -> None:
         corrected(plain, its, answers._replace(inclusion=answers.inclusion * 0), SETTINGS)
     empty = dataclasses.replace(plain, groups=())
     assert corrected(empty, its, nobody, SETTINGS) == empty
+
+
+def test_the_smallest_gap_is_found_about_as_often_as_it_says() -> None:
+    """400 answers, a tenth of them of the group; the normal distribution would ask for a fifth more."""
+    rng, found, said = np.random.default_rng(11), 0, []
+    for _ in range(80):
+        _, mended = told(*made(rng, [0.5, 0.4, 0.1], [0.08, 0.08, 0.28], [0.03] * 3))
+        found += mended.groups[2].p <= 0.005
+        assert mended.gaps is not None
+        said.append(float(mended.gaps(0.005)[2]))
+    assert 0.18 < float(np.median(said)) < 0.22
+    assert 54 <= found <= 78  # 80 % of 80 is 64
