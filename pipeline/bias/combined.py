@@ -80,7 +80,7 @@ def differences(first: Combined, second: Combined, confidence: float, shift: npt
     return _estimates(first.value - second.value + moved, low + moved, high + moved)
 
 
-def p_values(first: Combined, second: Combined, shift: npt.ArrayLike = 0.0) -> Floats:
+def p_values(first: Combined, second: Combined) -> Floats:
     """(R,) two-sided p of these differences being 0: the significance at which an interval with exact ends first reaches 0.
 
     Not the interval of `differences`, which is made for its usual confidence. Far out its squares no longer add up: of hits in two strata no
@@ -88,8 +88,7 @@ def p_values(first: Combined, second: Combined, shift: npt.ArrayLike = 0.0) -> F
     share is one of as many pictures as vary so much (Korn and Graubard 1998), with Clopper and Pearson's ends; the two distances are
     squared and added.
     """
-    moved = np.asarray(shift, np.float64)
-    off: Floats = first.value - second.value + moved
+    off: Floats = first.value - second.value
     near: Floats = np.zeros_like(off)
     far: Floats = np.full_like(off, FARTHEST)
     for _ in range(HALVINGS):
