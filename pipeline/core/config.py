@@ -10,6 +10,13 @@ from typing import Any, TypeVar
 from secondlook.pipeline.core.bias_config import Attribute, BiasSettings, CardSettings
 from secondlook.pipeline.core.checked import Checked, setting
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.core.models_config import (
+    ClusterSettings,
+    DistillSettings,
+    FrontierSettings,
+    SpecialistSettings,
+    TrainSettings,
+)
 from secondlook.pipeline.core.requirements import Requirement, requirements
 
 Section = TypeVar("Section")
@@ -76,48 +83,6 @@ class IngestSettings(Checked):
     def required(self) -> tuple[Requirement, ...]:
         """What a picture must say of itself."""
         return requirements(self.require)
-
-
-@dataclass(frozen=True)
-class TrainSettings(Checked):
-    """The generalist."""
-
-    section = "train"
-    backbone: str = setting(
-        "small",
-        "`small`: a convolutional net trained from scratch, for small pictures; else a transformers image model, of the hub or a local folder, kept frozen",
-    )
-    image_px: int = setting(
-        0,
-        "side that pictures are resized to; 0: 128 for a frozen backbone, 32 for `small`",
-        unit="pixels",
-        low=0,
-        high=1024,
-    )
-    folds: int = setting(
-        5, "K of the K-fold cross-fitting that makes every audited probability out of sample", low=2, high=20
-    )
-    refits: int = setting(1, "times the heads are fitted again without the labels that they doubt", low=0, high=5)
-    epochs: int = setting(12, "passes over the data for `small`", low=1)
-    batch: int = setting(128, "pictures in one step", unit="pictures", low=1)
-    top_k: int = setting(
-        20, "classes whose probability is kept for a picture; all of them where there are fewer", unit="classes", low=2
-    )
-    reweigh: str = setting(
-        "",
-        "attributes, with commas between, whose groups are weighed in training so that in each of them all classes have the same shares, such as race; empty: all pictures count alike",
-    )
-    reweigh_to: str = setting(
-        "independent",
-        "what the groups of `reweigh` count for beside that: as much as there are, all the same, or the shares of [bias] reference",
-        choices=("independent", "equal", "reference"),
-    )
-    reweigh_most: float = setting(
-        10.0, "a picture counts at most so many times as much as the mean: few must not drown out all", low=1.0
-    )
-    threads: int = setting(0, "CPU threads; 0: all", low=0)
-    device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
-    seed: int = setting(7, "seed of folds, weights and order", low=0)
 
 
 @dataclass(frozen=True)
@@ -376,7 +341,11 @@ class Settings:
     lake: LakeSettings = LakeSettings()
     spark: SparkSettings = SparkSettings()
     ingest: IngestSettings = IngestSettings()
-    train: TrainSettings = TrainSettings()
+    train: TrainSettings = dataclasses.field(default=TrainSettings())
+    clusters: ClusterSettings = dataclasses.field(default=ClusterSettings())
+    specialists: SpecialistSettings = dataclasses.field(default=SpecialistSettings())
+    distill: DistillSettings = dataclasses.field(default=DistillSettings())
+    frontier: FrontierSettings = dataclasses.field(default=FrontierSettings())
     lint: LintSettings = LintSettings()
     review: ReviewSettings = ReviewSettings()
     label_studio: LabelStudioSettings = LabelStudioSettings()

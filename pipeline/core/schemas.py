@@ -117,7 +117,8 @@ TABLES: dict[str, Table] = {
             reason=TEXT,
             batch=TEXT,
         ),
-        # A trained model: where its files are, and (JSON) its settings and what was measured of it.
+        # A trained model: where its files are, and (JSON) its settings and what was measured of it. `kind` is one of MODEL_KINDS;
+        # `made_of`: the models that it started from or was taught by.
         _table(
             "models",
             "model",
@@ -129,6 +130,19 @@ TABLES: dict[str, Table] = {
             settings=TEXT,
             metrics=TEXT,
             embedder=TEXT,
+            made_of=pa.list_(TEXT),
+        ),
+        # Classes that a model confuses with one another. `parent`: the cluster that this one is a part of, null at `level` 0.
+        # Evidence is JSON. All clusters of one run share their `seq`; only those of a model's newest `seq` hold.
+        _table(
+            "clusters",
+            "model cluster seq",
+            model=TEXT,
+            cluster=TEXT,
+            classes=pa.list_(TEXT),
+            level=INT,
+            parent=TEXT,
+            evidence=TEXT,
         ),
         # `model` is what made the vector, a model's `embedder`: models with one frozen backbone share its vectors.
         _table("embeddings", "content_id model", content_id=TEXT, model=TEXT, vector=pa.list_(pa.float32())),
@@ -282,6 +296,7 @@ TABLES: dict[str, Table] = {
     )
 }
 
+MODEL_KINDS = ("generalist", "specialist", "specialists", "student")
 LABEL_SOURCES = ("ingest", "review", "revert", "amplified")
 STUDIO_STATES = ("made", "sent", "archived")
 GOLD_SOURCES = ("supplied", "unanimous", "withdrawn")

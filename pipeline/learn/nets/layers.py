@@ -1,0 +1,42 @@
+"""What nets are made of: a convolution with its normalization, depthwise ones, and a head that embeds before it decides."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from secondlook.pipeline.learn.torch_setup import Dropout
+
+
+def convolved(into: int, out: int, side: int = 3, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
+    """A convolution without bias, batch normalization, and (where `act`) a rectifier."""
+    layers: list[nn.Module] = [
+        nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False),
+        nn.BatchNorm2d(out),
+    ]
+    return nn.Sequential(*layers, *([nn.ReLU()] if act else []))
+
+
+class Classifier(nn.Module):
+    """`features` (n, 3, side, side) → maps (n, D, h, w), their mean (the embedding), then a linear layer `last`.
+
+    Every net of the family is one, so that whoever cuts a head off, adds a class or exports one knows where it is.
+    Pictures come as they are, 0..255 of any number type: how they are scaled is a part of the net.
+    """
+
+    def __init__(
+        self, features: nn.Module, width: int, n_classes: int, drop: Callable[[], Dropout] | None = None
+    ) -> None:
+        super().__init__()
+        self.features = features
+        self.drop: nn.Module = drop() if drop else nn.Identity()
+        self.last = nn.Linear(width, n_classes)
+
+    def embed(self, shown: Tensor) -> Tensor:
+        """(n, 3, side, side) → (n, D)."""
+        return torch.flatten(self.features(shown.float() / 63.75 - 2.0).mean(dim=(2, 3)), 1)
+
+    def forward(self, shown: Tensor) -> Tensor:
+        """(n, 3, side, side) → (n, K) logits."""
+        out: Tensor = self.last(self.drop(self.embed(shown)))
+        return out
