@@ -45,14 +45,17 @@ def mixed(where: torch.device) -> Any:
     return torch.autocast("cuda", torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16)
 
 
-def side_by_side(tasks: Sequence[Callable[[Advance], Result]], where: torch.device, advance: Advance) -> list[Result]:
-    """The results of several fits, in order: on a CPU as many at a time as there are threads, a thread each.
+def side_by_side(
+    tasks: Sequence[Callable[[Advance], Result]], where: torch.device, advance: Advance, most: int = 64
+) -> list[Result]:
+    """The results of several fits, in order: on a CPU as many at a time as there are threads, a thread each, and not
+    more than `most`.
 
     A small net leaves cores idle when its own operations are cut up among them, and stalls when another process has one
     of them; whole fits next to each other do neither. Each task gets an `advance` that may be called from anywhere.
     """
     n_threads = torch.get_num_threads()
-    at_once = min(n_threads, len(tasks)) if where.type == "cpu" else 1
+    at_once = min(n_threads, len(tasks), most) if where.type == "cpu" else 1
     each = max(1, n_threads // max(1, at_once))
     stop, lock = threading.Event(), threading.Lock()
 
@@ -93,6 +96,31 @@ class Dropout(nn.Module):
             return x
         kept = torch.empty(x.shape, device=x.device).bernoulli_(1 - self.share, generator=self.rng)
         return x * kept.div_(1 - self.share)
+
+
+def drawn_state(where: torch.device) -> Tensor:
+    """State of the generator that torch's own layers draw from on a device."""
+    return torch.cuda.get_rng_state(where) if where.type == "cuda" else torch.get_rng_state()
+
+
+def set_drawn_state(state: Tensor, where: torch.device) -> None:
+    """Set it, but not while another thread draws initial weights."""
+    with _drawing:
+        if where.type == "cuda":
+            torch.cuda.set_rng_state(state, where)
+        else:
+            torch.set_rng_state(state)
+
+
+@contextlib.contextmanager
+def drawing_from(seed: int, where: torch.device) -> Iterator[None]:
+    """Layers that are not ours, such as transformers' dropout, draw from torch's one generator: seeded, then as it was."""
+    before = drawn_state(where)
+    set_drawn_state(torch.Generator(where).manual_seed(seed).get_state(), where)
+    try:
+        yield
+    finally:
+        set_drawn_state(before, where)
 
 
 def seeded(make: Callable[[torch.Generator], nn.Module], seed: int, where: torch.device) -> nn.Module:

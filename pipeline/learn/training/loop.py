@@ -1,19 +1,38 @@
 """The loop that fits nets to pictures. Several nets may go through the same pictures side by side: what is read, changed
-and (for students) shown to a teacher is so once for all of them."""
+and (for students) shown to a teacher is so once for all of them.
+
+On a GPU nothing in a step waits for it: losses are summed on the device, changes are drawn there, and rows are copied from
+pinned memory, so that the CPU is always some steps ahead.
+"""
 
 import contextlib
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from secondlook.pipeline.learn.torch_setup import Advance
-from secondlook.pipeline.learn.training.augment import augmented
+from secondlook.pipeline.learn.torch_setup import Advance, drawing_from
+from secondlook.pipeline.learn.training.augment import augmented, changed, drawn
+from secondlook.pipeline.learn.training.distributed import ALONE, Group
+from secondlook.pipeline.learn.training.kept import Keep, Kept, go_on, kept
 from secondlook.pipeline.learn.training.pictures import Pictures
 from secondlook.pipeline.learn.training.recipe import Recipe
+from secondlook.pipeline.learn.training.steps import Stepper, autocast, optimizer, rate_at
+
+__all__ = [
+    "Learner",
+    "Loss",
+    "Shown",
+    "ask",
+    "augmented",
+    "autocast",
+    "by_row",
+    "fit",
+    "labels_loss",
+    "optimizer",
+    "rate_at",
+]
 
 
 @dataclass(frozen=True)
@@ -25,7 +44,7 @@ class Shown:
     said: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-Loss = Callable[[Tensor, Shown], Tensor]  # logits (n, K) in float32, what was shown → a number
+Loss = Callable[[Tensor, Shown], Tensor]  # logits (n, K) in float32, what was shown → a number, the mean over pictures
 Teach = Callable[[Tensor], Mapping[str, Tensor]]  # pictures → what is said of them, such as logits by name
 
 
@@ -37,12 +56,25 @@ class Learner:
     loss: Loss
 
 
+def by_row(values: Tensor) -> Callable[[Shown], Tensor]:
+    """Looks up values (N, …) by the rows shown, on the device of the pictures, where all of them are held."""
+    held = {values.device: values}
+
+    def look_up(shown: Shown) -> Tensor:
+        where = shown.pictures.device
+        if where not in held:
+            held[where] = values.to(where)
+        return held[where][shown.rows.to(where, non_blocking=True)]
+
+    return look_up
+
+
 def labels_loss(labels: Tensor, smoothing: float) -> Loss:
     """Cross-entropy against labels (N,), class numbers by row, with label smoothing."""
+    told = by_row(labels)
 
     def loss(logits: Tensor, shown: Shown) -> Tensor:
-        told = labels[shown.rows].to(logits.device)
-        return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+        return nn.functional.cross_entropy(logits, told(shown), label_smoothing=smoothing)
 
     return loss
 
@@ -56,74 +88,79 @@ def fit(
     teach: Teach | None = None,
     on_epoch: Callable[[int, Sequence[float]], None] = lambda epoch, losses: None,
     advance: Advance = lambda n: None,
+    keep: Keep | None = None,
+    resume: Kept | None = None,
+    group: Group = ALONE,
 ) -> list[list[float]]:
     """Fit each learner's net in place; returns the mean loss of each epoch, for each learner.
 
-    `on_epoch` is called with the epoch, from 0, and the losses when it is over; `advance` with each step's number of pictures.
+    `on_epoch` is called with the epoch, from 0, and the losses when it is over; `advance` with each step's number of
+    pictures; `keep` after each epoch with all that a fit needs to go on from there. `resume` is what was kept: on a CPU
+    the fit ends with the same bytes as one that was never stopped. `group`: processes that fit together, all of which
+    call this with the same arguments but the group and the pictures.
     """
-    rng = torch.Generator().manual_seed(recipe.seed)
-    optimizers = [optimizer(learner.net, recipe) for learner in learners]
-    steps = recipe.epochs * pictures.steps
+    steppers = [Stepper(learner.net, recipe, where, group) for learner in learners]
+    rng = torch.Generator(where).manual_seed(recipe.seed)
     history: list[list[float]] = [[] for _ in learners]
-    step = 0
-    for learner in learners:
-        learner.net.train()
-    for epoch in range(recipe.epochs):
-        sums = torch.zeros(len(learners))
-        for rows, batch in pictures.batches(epoch):
-            changed = augmented(batch, recipe, rng)
-            said: Mapping[str, Tensor] = {}
-            if teach is not None:
-                with torch.no_grad(), autocast(recipe, where):
-                    said = teach(changed)
-            shown = Shown(rows, changed, said)
-            for number, (learner, stepper) in enumerate(zip(learners, optimizers, strict=True)):
-                for group in stepper.param_groups:
-                    group["lr"] = recipe.rate * rate_at(step, steps, recipe.warm_up)
-                with autocast(recipe, where):
-                    logits = learner.net(changed)
-                loss = learner.loss(logits.float(), shown)
-                stepper.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
-                stepper.step()
-                sums[number] += loss.detach().cpu()
-            step += 1
-            advance(len(rows))
-        losses = (sums / pictures.steps).tolist()
-        for one, value in zip(history, losses, strict=True):
-            one.append(value)
-        on_epoch(epoch, losses)
+    first = 0
+    with drawing_from(recipe.seed, where), _fastest(where):
+        if resume is not None:
+            first, history = go_on(resume, steppers, rng, recipe)
+            advance(first * pictures.steps * recipe.batch)
+        for learner in learners:
+            learner.net.train()
+        for epoch in range(first, recipe.epochs):
+            losses = torch.zeros(len(learners), device=where)
+            step = epoch * pictures.steps
+            for rows, batch in pictures.batches(epoch):
+                shown = _shown(rows, batch, recipe, where, rng, teach, group)
+                rate = rate_at(step, recipe.epochs * pictures.steps, recipe.warm_up)
+                for number, (learner, stepper) in enumerate(zip(learners, steppers, strict=True)):
+                    with autocast(recipe, where):
+                        logits = stepper.called(shown.pictures)
+                    loss = learner.loss(logits.float(), shown) * group.weight(len(rows))
+                    stepper.step(loss, rate)
+                    losses[number] += loss.detach()
+                step += 1
+                advance(len(rows))
+            means = (group.mean(losses) / pictures.steps).tolist()
+            for one, value in zip(history, means, strict=True):
+                one.append(value)
+            on_epoch(epoch, means)
+            if keep is not None and group.rank == 0:
+                keep(kept(steppers, rng, recipe, epoch + 1, history))
     for learner in learners:
         learner.net.eval()
     return history
 
 
-def autocast(recipe: Recipe, where: torch.device) -> Any:
-    """Mixed precision as the recipe says; weights stay in float32."""
-    wanted = recipe.precision
-    if wanted == "auto":
-        wanted = "float32" if where.type != "cuda" else "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-    return contextlib.nullcontext() if wanted == "float32" else torch.autocast(where.type, getattr(torch, wanted))
+def _shown(
+    rows: Tensor,
+    batch: Tensor,
+    recipe: Recipe,
+    where: torch.device,
+    rng: torch.Generator,
+    teach: Teach | None,
+    group: Group,
+) -> Shown:
+    """One batch as it is shown: this process's share of its pictures, changed by its share of what all draw alike."""
+    changes = drawn(len(rows), batch.shape[2], recipe, rng)
+    pictures = changed(batch, changes.of(group.part), recipe)
+    if teach is None:
+        return Shown(rows[group.part], pictures)
+    with torch.no_grad(), autocast(recipe, where):
+        return Shown(rows[group.part], pictures, teach(pictures))
 
 
-def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW; normalization and biases don't decay."""
-    there = [weight for weight in net.parameters() if weight.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in there if weight.ndim > 1], "weight_decay": recipe.decay},
-        {"params": [weight for weight in there if weight.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.rate)
-    return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=True)
-
-
-def rate_at(step: int, steps: int, warm_up: float) -> float:
-    """Share of the highest rate at a step: rises evenly over `warm_up` of the steps, then falls by a cosine."""
-    warm = max(1, round(warm_up * steps))
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+@contextlib.contextmanager
+def _fastest(where: torch.device) -> Iterator[None]:
+    """On a GPU, cuDNN tries its convolutions and takes the fastest for pictures of one size."""
+    before = torch.backends.cudnn.benchmark
+    torch.backends.cudnn.benchmark = before or where.type == "cuda"
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 @torch.inference_mode()

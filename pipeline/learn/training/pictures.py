@@ -1,4 +1,4 @@
-"""Where a fit takes its pictures from, epoch by epoch: held on the device as uint8 where they fit."""
+"""Where a fit takes its pictures from, epoch by epoch: held on the device as uint8 where they fit, else `streamed.py`."""
 
 from collections.abc import Callable, Iterator
 from typing import Protocol
@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from secondlook.pipeline.learn.training.distributed import ALONE, Group
 
 Order = Callable[[int], Tensor]  # epoch → rows in the order of that epoch
 
@@ -17,7 +19,10 @@ class Pictures(Protocol):
     steps: int
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """(rows (n,) on the CPU, pictures (n, 3, side, side) uint8 on the device, channels-last) of one epoch."""
+        """(rows (n,) on the CPU, pictures (n, 3, side, side) uint8 on the device, channels-last) of one epoch.
+
+        Of several processes each yields all rows of a batch, and only its own share of the pictures: `Group.part`.
+        """
         ...
 
 
@@ -31,16 +36,27 @@ def shuffled(rows: Tensor, seed: int) -> Order:
     return order
 
 
+def in_batches(rows: Tensor, batch: int) -> tuple[Tensor, ...]:
+    """Rows in the order of an epoch, cut into whole batches: what is left over waits for another epoch's order. Where there
+    are too few for one, all of them are one."""
+    whole = len(rows) // batch * batch or len(rows)
+    return rows[:whole].split(batch)  # type: ignore[no-untyped-call, no-any-return]
+
+
 class Held:
     """Pictures (N, side, side, 3) that fit on the device: nothing is read or copied while a net is fitted."""
 
-    def __init__(self, pixels: npt.NDArray[np.uint8], order: Order, batch: int, where: torch.device) -> None:
+    def __init__(
+        self, pixels: npt.NDArray[np.uint8], order: Order, batch: int, where: torch.device, group: Group = ALONE
+    ) -> None:
         self.all = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(where)  # channels-last in memory as it is
-        self.order, self.batch = order, batch
+        self.order, self.batch, self.group = order, batch, group
         self.steps = len(order(0)) // batch or 1
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """See `Pictures`. Of an order that batches don't divide, the rest waits for another epoch's order."""
+        """See `Pictures`."""
         rows = self.order(epoch)
-        for part in rows[: max(self.steps * self.batch, len(rows) if self.steps == 1 else 0)].split(self.batch):  # type: ignore[no-untyped-call]
-            yield part, self.all[part.to(self.all.device)]
+        if self.all.is_cuda:
+            rows = rows.pin_memory()  # so that no step waits until the GPU is done with the one before
+        for part in in_batches(rows, self.batch):
+            yield part, self.all[part[self.group.part].to(self.all.device, non_blocking=True)]

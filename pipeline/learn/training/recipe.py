@@ -7,7 +7,8 @@ from dataclasses import dataclass
 class Recipe:
     """`batch`: pictures in one step. `rate`: the highest learning rate; it rises over the share `warm_up` of the steps and
     falls to zero by a cosine. `smoothing`: label smoothing. `flip`: pictures are mirrored half of the time; `shift`: they
-    are moved by up to this share of their side; `colour`: brightness, contrast and saturation change by up to this share.
+    are moved by up to this share of their side; `cut`: a square of this share of their side is greyed out (DeVries & Taylor
+    2017); `colour`: brightness, contrast and saturation change by up to this share.
     `precision`: auto is bfloat16 on a GPU that has it (float16 with loss scaling where it has not), float32 on a CPU.
     """
 
@@ -21,6 +22,7 @@ class Recipe:
     smoothing: float = 0.1
     flip: bool = True
     shift: float = 0.125
+    cut: float = 0.0
     colour: float = 0.0
     precision: str = "auto"  # float32, bfloat16, float16
     compile: bool = False
