@@ -146,16 +146,21 @@ class FrontierSettings(Checked):
     )
     forgotten: float = setting(
         0.10,
-        "classes are forgotten whose accuracy falls by more than this, surely, below the teacher's",
+        "a class is forgotten where a student is surely worse at it than the teacher, and by more than this",
         low=0.0,
         high=1.0,
     )
-    attack: float = setting(
-        2.0,
-        "the attack of the robustness column changes pixels by up to this much of 255",
+    attack: int = setting(
+        2,
+        "the attack of the robustness column changes pixels by up to this much of 255; 0: no attack",
         unit="of 255",
-        low=0.0,
-        high=64.0,
+        low=0,
+        high=64,
     )
-    attacked: int = setting(1000, "pictures that are attacked", unit="pictures", low=0)
-    repeats: int = setting(30, "times that latency is measured, of which the median counts", low=3)
+    attacked: int = setting(1000, "pictures that are attacked, at most; 0: no attack", unit="pictures", low=0)
+    steps: int = setting(10, "steps of the stronger attack", unit="steps", low=1, high=1000)
+    repeats: int = setting(
+        30, "rounds in which latency is measured, all nets in turn, of which the median counts", unit="rounds", low=6
+    )
+    draws: int = setting(1000, "bootstrap draws behind the interval of the gap between groups", unit="draws", low=100)
+    seed: int = setting(7, "seed of the attack's start and of the draws", low=0)
