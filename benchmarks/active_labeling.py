@@ -31,6 +31,7 @@ from secondlook.pipeline.core.seeds import generator
 
 Array = npt.NDArray[Any]
 SEED = 7
+CLASSES = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
 MARKS = (0, 1_000, 5_000, 10_000, 20_000, 50_000, 100_000)  # answers bought when the figures are taken
 ROUNDS = (
     1_000,
@@ -124,6 +125,8 @@ class World:
 
 
 WORLDS: list[World] = []  # the one of this process; forked, so that nothing is sent
+MOST: list[int] = []  # answers, where somebody wants fewer than a plan buys
+DECIDED: list[Path] = []  # the folder for the labels that arms decided on, where somebody wants them
 
 
 def run(job: tuple[str, str, int]) -> dict[str, Any]:
@@ -138,7 +141,7 @@ def run(job: tuple[str, str, int]) -> dict[str, Any]:
         known.probs, tested = _learn(model, start, known, said.targets)
         said = plan.judge(known)
     marks = [_mark(world, bought, said, tested)]
-    for goal in (goal for goal in ROUNDS if goal <= plan.most):
+    for goal in (goal for goal in ROUNDS if goal <= min([plan.most, *MOST])):
         world.buy(known, plan.take(known, said, goal - bought))
         bought, said = goal, plan.judge(known)
         if plan.refit:
@@ -146,12 +149,19 @@ def run(job: tuple[str, str, int]) -> dict[str, Any]:
             said = plan.judge(known)
         if goal in MARKS:
             marks.append(_mark(world, goal, said, tested))
+            if DECIDED:
+                _write_labels(DECIDED[0] / f"{start}-{name}-{seed}-{goal}.csv", said.decided)
     seconds = round(time.perf_counter() - began, 1)
     print(
         f"{start:6} {name:16} seed {seed}: {seconds:6.1f} s  " + " ".join(f"{100 * m['wrong']:.2f}" for m in marks),
         flush=True,
     )
     return {"start": start, "arm": name, "seed": seed, "seconds": seconds, "marks": marks}
+
+
+def _write_labels(file: Path, decided: Array) -> None:
+    rows = (f"train/{i:05d}.jpg,{CLASSES[label]}" for i, label in enumerate(decided))
+    file.write_text("\n".join(["file,label", *rows]) + "\n", encoding="utf-8")
 
 
 def _mark(world: World, answers: int, said: Said, tested: Array) -> dict[str, Any]:
@@ -176,6 +186,10 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, help="at most so many")
     parser.add_argument("--landmarks", type=int, default=LANDMARKS, help="fewer are faster, and a little less right")
     parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--most", type=int, help="answers, at most")
+    parser.add_argument(
+        "--decided", type=Path, metavar="FOLDER", help="write each arm's labels there, a table file,label"
+    )
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     began = time.perf_counter()
@@ -183,6 +197,8 @@ def main() -> None:
     prepared, look = prepare(train, test, options.landmarks, SEED)
     WORLDS.append(World(prepared, labels(), look, options.landmarks))
     print(f"prepared in {time.perf_counter() - began:.0f} s", flush=True)
+    DECIDED.extend([options.decided] if options.decided else [])
+    MOST.extend([options.most] if options.most else [])
     jobs = [
         (start, name, SEED + n)
         for n in range(5)
