@@ -90,6 +90,6 @@ def combined(
         share = min(max(most / (most + 1), moved / before if before else 0.0), SLOWEST)
         apart = moved * share / (1 - share)
         q, step = after, step + 1
-        if apart <= tolerance:
+        if apart <= tolerance or moved <= 2 * torch.finfo(kind).eps:
             break
     return Combined(q, step, apart)

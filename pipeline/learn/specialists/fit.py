@@ -10,13 +10,14 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.learn.torch_setup import Advance
 from secondlook.pipeline.learn.training import loop
-from secondlook.pipeline.learn.training.loop import Learner, Loss, Shown
+from secondlook.pipeline.learn.training.loop import Learner, Loss, Shown, by_row
 from secondlook.pipeline.learn.training.pictures import Order, Pictures
 from secondlook.pipeline.learn.training.recipe import Recipe
 
@@ -32,18 +33,35 @@ class Specialist:
 
     def log_probs(self, pictures: Tensor) -> Tensor:
         """Pictures (n, 3, side, side) → (n, C + 1) in float32: its classes, then the dustbin, in the data's shares."""
-        return torch.log_softmax(narrowed(self.net(pictures).float(), self.members), dim=1)
+        logits = self.net(pictures).float()
+        return torch.log_softmax(Cut.of(self.members, logits.shape[1]).to(logits.device).narrowed(logits), dim=1)
 
 
-def narrowed(logits: Tensor, members: Tensor) -> Tensor:
-    """Logits (n, K) of all classes → (n, C + 1): those of `members` (C,), then the dustbin's.
+@dataclass(frozen=True)
+class Cut:
+    """All K classes as those of a cluster, `members` (C,), and the rest, `outside` (K - C,), as indices on a device."""
 
-    Softmax of it is softmax of `logits` with the probabilities outside added up.
-    """
-    outside = torch.ones(logits.shape[1], dtype=torch.bool, device=logits.device)
-    outside[members.to(logits.device)] = False
-    dustbin = torch.logsumexp(logits[:, outside], dim=1, keepdim=True)
-    return torch.cat([logits[:, members.to(logits.device)], dustbin], dim=1)
+    members: Tensor
+    outside: Tensor
+
+    @classmethod
+    def of(cls, members: Tensor, n_classes: int) -> Self:
+        """The cut of K classes at a cluster's."""
+        rest = torch.ones(n_classes, dtype=torch.bool)
+        rest[members.cpu()] = False
+        return cls(members.cpu(), rest.nonzero()[:, 0])
+
+    def to(self, where: torch.device) -> Self:
+        """The same on a device."""
+        return type(self)(self.members.to(where), self.outside.to(where))
+
+    def narrowed(self, logits: Tensor) -> Tensor:
+        """Logits (n, K) of all classes → (n, C + 1): those of the cluster, then the dustbin's.
+
+        Softmax of it is softmax of `logits` with the probabilities outside added up.
+        """
+        dustbin = torch.logsumexp(logits[:, self.outside], dim=1, keepdim=True)
+        return torch.cat([logits[:, self.members], dustbin], dim=1)
 
 
 def shares(n_inside: int, n_outside: int, inside: float) -> tuple[int, float]:
@@ -92,29 +110,30 @@ def specialist_loss(
     without it. `smoothing`: label smoothing over all K classes, as the generalist's: the dustbin gets its classes' sum.
     `soft`: weight of KL(generalist, specialist) among the classes outside, on pictures of classes outside.
     """
-    place = torch.full((n_classes,), len(members))
-    place[members] = torch.arange(len(members))
-    even = torch.ones(len(members) + 1)
-    even[-1] = n_classes - len(members)
-    outside = torch.ones(n_classes, dtype=torch.bool)
-    outside[members] = False
+    at_home = Cut.of(members, n_classes)
+    n_members = len(members)
+    place = torch.full((n_classes,), n_members)
+    place[members] = torch.arange(n_members)
+    sizes = torch.tensor([1.0] * n_members + [float(n_classes - n_members)])
+    told_by_row = by_row(place[labels])
+    held: dict[torch.device, tuple[Cut, Tensor]] = {}  # a copy to a GPU in each step would wait for it
 
     def loss(logits: Tensor, shown: Shown) -> Tensor:
-        narrow = narrowed(logits, members)
-        moved = torch.zeros_like(narrow)
-        moved[:, -1] = shift
-        log_p = torch.log_softmax(narrow + moved, dim=1)
-        told = place[labels[shown.rows]].to(logits.device)
-        target = nn.functional.one_hot(told, len(members) + 1) * (1 - smoothing)
-        target = target + (smoothing / n_classes) * even.to(logits.device)
-        hard = -(target * log_p).sum(dim=1).mean()
+        where = logits.device
+        if where not in held:
+            held[where] = at_home.to(where), (smoothing / n_classes * sizes).to(where)
+        cut, even = held[where]
+        narrow = cut.narrowed(logits)
+        log_p = torch.log_softmax(torch.cat([narrow[:, :-1], narrow[:, -1:] + shift], dim=1), dim=1)
+        told = told_by_row(shown)
+        right = log_p.gather(1, told[:, None])[:, 0]
+        hard = -((1 - smoothing) * right + (log_p * even).sum(dim=1)).mean()
         if not soft or GENERALIST not in shown.said:
             return hard
-        rest = outside.to(logits.device)
-        theirs = torch.log_softmax(shown.said[GENERALIST].float()[:, rest], dim=1)
-        ours = torch.log_softmax(logits[:, rest], dim=1)
+        theirs = torch.log_softmax(shown.said[GENERALIST].float()[:, cut.outside], dim=1)
+        ours = torch.log_softmax(logits[:, cut.outside], dim=1)
         apart = (theirs.exp() * (theirs - ours)).sum(dim=1)
-        return hard + soft * (apart * (told == len(members))).mean()
+        return hard + soft * (apart * (told == n_members)).mean()
 
     return loss
 
