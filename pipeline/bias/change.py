@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import special, stats
+from scipy import stats
 
 from secondlook.pipeline.bias.counts import Copies, Counts
 from secondlook.pipeline.bias.members import members
 from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.comparison import Changed, Estimate, Worse
 from secondlook.pipeline.core.groups import Group
-from secondlook.pipeline.core.statistics import EXACT_BELOW, Interval, holm, intervals
+from secondlook.pipeline.core.paired import Units, design_effect, paired_interval, swap_test
+from secondlook.pipeline.core.statistics import Interval, holm, intervals
 
 PAIRS = (
     "neither",
@@ -79,49 +80,6 @@ def _paired(one: Twice, groups: Sequence[Group], settings: BiasSettings) -> list
     return found
 
 
-def paired_interval(gained: int, lost: int, n: int, deff: float = 1.0, confidence: float = 0.95) -> Interval:
-    """Interval of (gained - lost) / n, the change of a share on the same n pictures.
-
-    From Clopper and Pearson's limits of the two shares of discordant pictures: subtracted below 40 pictures, squared and added
-    from there on (Newcombe 1998, "Improved confidence intervals for the difference between binomial proportions based on
-    paired data", with the correlation -sqrt(p q / ((1-p) (1-q))) that two shares of one multinomial have). Enumerated over all
-    tables it covers at least nominally down to 5 pictures (tests/bias/test_change.py); Tango's score interval and squares of
-    Wilson's limits did not. `deff`: variance beside that of independent pictures, 1 without copies: n counts for n / deff.
-    """
-    effective = n / deff
-    p, q = gained / n, lost / n
-    low, high = _clopper_pearson(np.array([p, q]) * effective, effective, confidence)
-    if effective < EXACT_BELOW:
-        return Interval(max(float(low[0] - high[1]), -1.0), min(float(high[0] - low[1]), 1.0))
-    spread = p * (1 - p) * q * (1 - q)
-    together = 2 * p * q / spread**0.5 if spread > 0 else 0.0
-    down = (p - low[0]) ** 2 + together * (p - low[0]) * (high[1] - q) + (high[1] - q) ** 2
-    up = (high[0] - p) ** 2 + together * (high[0] - p) * (q - low[1]) + (q - low[1]) ** 2
-    return Interval(max(float(p - q - down**0.5), -1.0), min(float(p - q + up**0.5), 1.0))
-
-
-def swap_test(deltas: npt.ArrayLike) -> float:
-    """Exact p that as much or more changed, either way, if before and after were the same: each sign as likely as the other.
-
-    deltas: (C,) gained minus lost of each cluster of copies; of a single picture 1 or -1. With single pictures only this is
-    McNemar's exact test. With copies each cluster swaps as a whole, which is what is independent.
-    """
-    size = np.asarray(deltas, np.int64)
-    size = size[size != 0]
-    if not len(size):
-        return 1.0
-    found = abs(int(size.sum()))
-    each, times = np.unique(np.abs(size), return_counts=True)
-    total = int((each * times).sum())
-    chance: Reals = np.ones(1)  # of each sum that is possible, from -total to total in steps of 2
-    for one, n in zip(each.tolist(), times.tolist(), strict=True):
-        steps = np.zeros(one * n + 1)
-        steps[::one] = stats.binom.pmf(np.arange(n + 1), n, 0.5)
-        chance = np.asarray(np.convolve(chance, steps), np.float64)
-    sums = np.arange(len(chance)) * 2 - total
-    return min(1.0, float(chance[np.abs(sums) >= found].sum()))
-
-
 def _clusters(counts: Counts, groups: Sequence[Group]) -> list[tuple[Codes, tuple[float, float, float]]]:
     """For each group: gained minus lost of what is independent; and the design effects of before, after and their difference."""
     by_group = counts.by_group(groups)
@@ -144,34 +102,16 @@ def _with_copies(n: Codes, copies: Copies, mine: npt.NDArray[np.bool_]) -> tuple
         for its in (before, after, after - before)
     ]
     total = float(n.sum())
-    shares = (n[1] + n[3]) / total, (n[2] + n[3]) / total, (n[2] - n[1]) / total
     squares = (n[1] + n[3]) / total, (n[2] + n[3]) / total, (n[2] + n[1]) / total
     values = ((0.0, 1.0, 0.0, 1.0), (0.0, 0.0, 1.0, 1.0), (0.0, -1.0, 1.0, 0.0))
+    times = np.concatenate([single, np.ones(len(size), np.int64)])
+    sizes = np.concatenate([np.ones(len(single)), size])
     deffs = [
-        _deff(of, size, share, square - share**2, total, single, np.array(value))
-        for of, share, square, value in zip(sums, shares, squares, values, strict=True)
+        design_effect(Units(np.concatenate([value, of]), sizes, times), square)
+        for of, square, value in zip(sums, squares, values, strict=True)
     ]
     apart = np.concatenate([np.repeat([1, -1], [single[2], single[1]]), sums[2].astype(np.int64)])
     return apart, (deffs[0], deffs[1], deffs[2])
-
-
-def _deff(sums: Reals, size: Codes, share: float, variance: float, total: float, single: Codes, values: Reals) -> float:
-    """Variance of a mean of clusters beside that of as many independent pictures (Kish 1965), at least 1.
-
-    Where all pictures agree, nothing is seen of it: then as if each cluster were one picture.
-    """
-    if variance <= 0:
-        return total / (float(single.sum()) + len(size))
-    between = float(((sums - size * share) ** 2).sum() + (single * (values - share) ** 2).sum())
-    return max(1.0, between / (total * variance))
-
-
-def _clopper_pearson(k: Reals, n: float, confidence: float) -> tuple[Reals, Reals]:
-    """As pipeline.core.statistics has it, of arrays and for any n."""
-    tail = (1 - confidence) / 2
-    low = np.where(k > 0, special.betaincinv(np.maximum(k, 1e-12), n - k + 1, tail), 0.0)
-    high = np.where(k < n, special.betaincinv(k + 1, np.maximum(n - k, 1e-12), 1 - tail), 1.0)
-    return low, high
 
 
 def _estimate(k: float, n: int, deff: float, confidence: float) -> Estimate:

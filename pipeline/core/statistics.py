@@ -80,7 +80,7 @@ def clopper_pearson(k: float, n: float, confidence: float = 0.95) -> Interval:
     (0.3085, 0.0667)
     """
     _refuse(np.asarray(k), np.asarray(n), confidence)
-    low, high = _exact(np.asarray(k, np.float64), np.asarray(n, np.float64), confidence)
+    low, high = exact(np.asarray(k, np.float64), np.asarray(n, np.float64), confidence)
     return Interval(float(low), float(high))
 
 
@@ -97,8 +97,7 @@ def intervals(k: npt.ArrayLike, n: npt.ArrayLike, confidence: float | npt.ArrayL
     )
     small = whole < EXACT_BELOW
     low, high = _scored(hits, whole, sure)
-    exact = _exact(hits[small], whole[small], sure[small])
-    low[small], high[small] = exact
+    low[small], high[small] = exact(hits[small], whole[small], sure[small])
     return Ends(low, high)
 
 
@@ -138,7 +137,8 @@ def _refuse(k: npt.NDArray[Any], n: npt.NDArray[Any], confidence: float | npt.Ar
         raise ValueError(f"confidence lies between 0 and 1, got {confidence!r}")
 
 
-def _exact(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: float | npt.NDArray[np.float64]) -> Ends:
+def exact(k: npt.NDArray[np.float64], n: npt.NDArray[np.float64], confidence: float | npt.NDArray[np.float64]) -> Ends:
+    """As `clopper_pearson`, of arrays of one shape."""
     tail = (1 - np.asarray(confidence)) / 2
     # A share of none, or of all, has no tail on its side.
     low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail), 0.0)

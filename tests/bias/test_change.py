@@ -1,18 +1,12 @@
 """What changed for a group between two versions: pairs, shares, copies; by hand, beside statsmodels, and how often intervals cover."""
 
-import itertools
-
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
-from scipy.special import gammaln, xlogy
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from secondlook.pipeline.bias.change import PAIRS, STAYS, Twice, changes, paired_interval, swap_test
+from secondlook.pipeline.bias.change import PAIRS, STAYS, Twice, changes
 from secondlook.pipeline.bias.counts import Copies, Counts
 from secondlook.pipeline.bias.grouping import Grouping
 from secondlook.pipeline.core.bias_config import BiasSettings
@@ -47,36 +41,6 @@ def test_p_is_that_of_mcnemars_exact_test_and_adjusted_by_holm() -> None:
         theirs = mcnemar([[0, one.lost], [one.gained, 0]], exact=True)
         assert one.p == pytest.approx(theirs.pvalue)
     assert [one.adjusted for one in found] == pytest.approx(multipletests([one.p for one in found], method="holm")[1])
-
-
-@given(st.lists(st.integers(-4, 4), max_size=9))
-def test_the_swap_test_counts_all_ways_to_swap(deltas: list[int]) -> None:
-    sums = [
-        abs(sum(sign * d for sign, d in zip(signs, deltas, strict=True)))
-        for signs in itertools.product((1, -1), repeat=len(deltas))
-    ]
-    assert swap_test(deltas) == pytest.approx(np.mean([one >= abs(sum(deltas)) for one in sums]))
-
-
-def tables(n: int) -> npt.NDArray[np.int64]:
-    """(T, 3): gained, lost, neither of n pictures: all that there can be."""
-    return np.array([(b, c, n - b - c) for b in range(n + 1) for c in range(n + 1 - b)])
-
-
-@pytest.mark.parametrize(("n", "least"), [(5, 0.95), (10, 0.95), (25, 0.95), (39, 0.95), (40, 0.95), (60, 0.95)])
-def test_the_interval_of_a_change_covers(n: int, least: float) -> None:
-    """The exact chance, over all tables, that the interval has the true change in it, for many true changes."""
-    counted = tables(n)
-    limits = np.array([(i.low, i.high) for i in (paired_interval(int(b), int(c), n) for b, c, _ in counted)])
-    ways = gammaln(n + 1) - gammaln(counted + 1).sum(axis=1)
-    rng = np.random.default_rng(3)
-    chances = []
-    for p, q in [*rng.dirichlet(np.ones(3), 150)[:, :2], *rng.uniform(0, 0.2, (150, 2)), (0.0, 0.0), (0.0, 0.1)]:
-        chance = np.exp(ways + xlogy(counted, [p, q, 1 - p - q]).sum(axis=1))
-        inside = (limits[:, 0] <= p - q + 1e-12) & (p - q <= limits[:, 1] + 1e-12)
-        chances.append(chance[inside].sum())
-    assert min(chances) >= least
-    assert np.mean(chances) >= 0.96
 
 
 def test_copies_are_no_independent_pictures() -> None:
