@@ -1,4 +1,4 @@
-"""The two kinds of generalist, fitted on what the lake holds: heads on a frozen backbone, or small nets from scratch."""
+"""The two kinds of generalist, fitted on what the lake holds: heads on a frozen backbone, or nets that learn whole."""
 
 import time
 from collections.abc import Mapping
@@ -76,6 +76,7 @@ def fit_frozen(
     result.probs[unseen] = result.ensemble.probs(seen, unseen)
     folder = Path(wanted.backbone).expanduser()
     facts = {
+        "format": 1,  # of all that `small` and frozen backbones store: older versions read it, too
         "backbone": wanted.backbone,
         "folder": str(folder.resolve()) if folder.is_dir() else "",
         "image_px": backbone.image_px,
@@ -87,36 +88,38 @@ def fit_frozen(
     )  # fmt: skip
 
 
-def fit_small(
+def fit_nets(
     attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
 ) -> Fitted:
-    """Small nets from scratch: one a fold, and one of all labels whose last layer but one is the embedding."""
-    from secondlook.pipeline.learn import generalist, small_net
+    """Nets that learn from pictures themselves: one a fold, and one of all labels whose last layer but one embeds.
+
+    `small`, a net by name, or a transformers model as a whole, from its own weights or from random ones.
+    """
+    from secondlook.pipeline.learn import fold_nets, generalist
 
     wanted = settings.train
+    plan = generalist.plan(wanted, len(data.classes))
     start = time.monotonic()
-    side_px = max(wanted.image_px or generalist.default_px("small"), small_net.MIN_PX)
-    pixels, readable = features.pixels(attempt.lake, version, data.content_ids, side_px, settings.ingest)
+    pixels, readable = features.pixels(attempt.lake, version, data.content_ids, plan.image_px, settings.ingest)
     seconds = {"reading pictures": time.monotonic() - start}
     start = time.monotonic()
     folds = _folds(data, readable, wanted)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
-    total = small_net.work(folds, wanted.refits, wanted.epochs)
+    fitter = plan.fitter(pixels, data.labels, where, counts.weights if counts else None)
+    total = fold_nets.work(folds, wanted.refits, wanted.epochs)
     with console.progress("fitting", total, "steps of pictures") as advance:
-        result = small_net.cross_fit(
-            pixels, data.labels, folds, len(data.classes),
-            refits=wanted.refits, epochs=wanted.epochs, batch=wanted.batch, seed=wanted.seed, where=where,
-            importance=counts.weights if counts else None, advance=advance,
+        result = fold_nets.cross_fit(
+            fitter, data.labels, folds, len(data.classes),
+            refits=wanted.refits, epochs=wanted.epochs, seed=wanted.seed, where=where, advance=advance,
         )  # fmt: skip
     unseen = np.flatnonzero(folds < 0)
-    result.probs[unseen] = result.model.probs(pixels[unseen], where)
-    vectors, _ = small_net.ask(pixels, result.model.whole, where)
+    result.probs[unseen] = fold_nets.averaged(fitter, unseen, result.nets)
+    vectors, _ = fitter.ask(np.arange(len(pixels)), result.nets.whole)
     rows = np.flatnonzero(readable)
     attempt.add_files("embeddings", features.write_embeddings(attempt, name, data.content_ids, vectors, rows.tolist()))
     seconds["fitting"] = time.monotonic() - start
-    facts = {"backbone": generalist.SMALL, "folder": "", "image_px": side_px}
     embedded = {"computed": len(rows), "reused": 0}
     return Fitted(
-        result.probs, folds, result.learned, readable, result.model, name, facts, seconds, embedded, result.evidence,
+        result.probs, folds, result.learned, readable, result.nets, name, plan.facts(), seconds, embedded, result.evidence,
         counts.facts if counts else {},
     )  # fmt: skip

@@ -20,7 +20,7 @@ from secondlook.jobs.lake.pictures import read_reference
 from secondlook.jobs.lake.store import Attempt, Lake, Version
 from secondlook.jobs.machine.provenance import commit, machine
 from secondlook.jobs.terminal import console
-from secondlook.jobs.train import features
+from secondlook.jobs.train import features, stored
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import SecondlookError
@@ -149,17 +149,11 @@ def _on_workers(
 def _model(plan_url: str, device: str) -> Any:
     """The stored model, loaded once a worker process."""
     import torch
-    from safetensors.numpy import load
 
-    from secondlook.pipeline.learn import generalist, torch_setup
+    from secondlook.pipeline.learn import torch_setup
 
     torch.set_num_threads(1)  # Spark runs a task a core
-    parts = {}
-    for file in ("weights.safetensors", "model.json"):
-        with fsspec.open(f"{plan_url}/{file}", "rb") as stream:
-            parts[file] = stream.read()
-    arrays = load(parts["weights.safetensors"])
-    return generalist.restored(json.loads(parts["model.json"]), arrays, torch_setup.device(device))
+    return stored.read(plan_url, torch_setup.device(device))[1]
 
 
 def score_batches(plan: Plan, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

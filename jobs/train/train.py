@@ -28,7 +28,7 @@ Flags = npt.NDArray[np.bool_]
 
 # What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
 READS = ("samples", "labels", "classes", "images", "fingerprints")
-FILES = ("weights.safetensors", "model.json")
+OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "compile")  # but of `small`
 
 
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:
@@ -60,10 +60,19 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
 
 def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[str, Any]:
     """All that determines what a training writes; `heard`: models whose evidence stands beside its own."""
+    from secondlook.pipeline.learn import generalist, whole
+
+    mode = generalist.mode_of(settings.train)
     chosen = dataclasses.asdict(settings.train)
     del chosen["threads"]
-    if settings.train.backbone != "small":
+    if mode == "frozen":
         del chosen["epochs"]
+    if mode == "frozen" or settings.train.backbone == generalist.SMALL:
+        for setting in OF_WHOLE_NETS:  # they don't matter: models of before they were there are known again
+            del chosen[setting]
+    else:
+        chosen |= {"mode": mode, "optimizer": whole.recipe_of(settings.train, mode).optimizer}
+    if settings.train.backbone != generalist.SMALL:
         folder = Path(settings.train.backbone).expanduser()
         if folder.is_dir():  # other weights may lie there one day
             facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
@@ -93,6 +102,7 @@ def _train(
     from secondlook.jobs.lake.dataset import told_quarantined
     from secondlook.jobs.lake.store import digest
     from secondlook.jobs.train import fitting, reweighed, training_set
+    from secondlook.pipeline.learn import generalist
 
     reweighed.groups(lake, version, settings)  # what can't be had is refused before pictures are embedded for an hour
     start = time.monotonic()
@@ -108,7 +118,7 @@ def _train(
     )
     if said := told_quarantined(data.quarantined):
         console.say(said, style="yellow")
-    fit = fitting.fit_small if wanted.backbone == "small" else fitting.fit_frozen
+    fit = fitting.fit_frozen if generalist.mode_of(wanted) == "frozen" else fitting.fit_nets
     fitted = fit(attempt, settings, version, data, name, where)
     start = time.monotonic()
     probs, temperature = _calibrated(data, fitted)
@@ -212,15 +222,11 @@ def _by_split(data: "TrainingSet", readable: Flags, right: Ints, only: Flags | N
 def _store(lake: "Lake", path: str, fitted: "Fitted", data: "TrainingSet", temperature: float) -> None:
     from safetensors.numpy import save
 
+    from secondlook.jobs.train.stored import FILES
     from secondlook.pipeline.learn import generalist
 
     folder = lake.folder(*path.split("/"))
-    facts = {
-        "format": generalist.FORMAT,
-        "embedder": fitted.embedder,
-        "classes": data.classes,
-        **fitted.facts,
-    }
+    facts = {**fitted.facts, "embedder": fitted.embedder, "classes": data.classes}
     arrays = {key: np.ascontiguousarray(value) for key, value in generalist.stored(fitted.model, temperature).items()}
     for file, data_bytes in zip(FILES, (save(arrays), json_format.dumps(facts, indent=1).encode()), strict=True):
         with lake.fs.open(f"{folder}/{file}", "wb") as stream:
@@ -276,15 +282,27 @@ def train(
     backbone: Annotated[
         str | None,
         typer.Option(
-            metavar="small|NAME|DIR",
-            help="A small net from scratch, or a transformers image model of the hub or a local folder, kept frozen.",
+            metavar="small|NET|NAME|DIR",
+            help="A small net, a net by name such as resnet:32, or a transformers image model of the hub or a local folder.",
+        ),
+    ] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            metavar="frozen|finetune|scratch",
+            help="Only heads, all of it, or all of it from random weights. Default: scratch for nets, frozen for others.",
         ),
     ] = None,
     image_px: Annotated[
-        int | None, typer.Option(metavar="PIXELS", help="Side that pictures are resized to. Default: 128, small: 32.")
+        int | None,
+        typer.Option(
+            metavar="PIXELS", help="Side that pictures are resized to. Default: 128, nets from scratch by name: 32."
+        ),
     ] = None,
     folds: Annotated[int | None, typer.Option(metavar="K", help="Folds of the cross-fitting. Default: 5.")] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the data for `small`.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", help="Passes over the data of nets that are fitted whole. Default: 12.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of folds, weights and order.")] = None,
     score_only: Annotated[
         bool, typer.Option("--score-only", help="Fit nothing: score, with Spark, pictures that the model has not seen.")
@@ -308,7 +326,7 @@ def train(
     """
     from secondlook.jobs.lake.store import Lake
 
-    given = {"backbone": backbone, "image_px": image_px, "folds": folds, "epochs": epochs, "seed": seed}
+    given = {"backbone": backbone, "mode": mode, "image_px": image_px, "folds": folds, "epochs": epochs, "seed": seed}
     options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     chosen = settings_of(settings, lake)
     opened = Lake.open(chosen.lake)

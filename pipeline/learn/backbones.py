@@ -54,19 +54,20 @@ class Backbone:
         options = {"interpolate_pos_encoding": True} if self.interpolate else {}
         with mixed(self.where):
             output = self.net(pixel_values=shown, **options)
-        return _pooled(output).float().cpu().numpy()
+        return pooled(output).float().cpu().numpy()
 
     def width(self) -> int:
         """D, the length of an embedding."""
         return int(self.embed(np.zeros((1, self.image_px, self.image_px, 3), np.uint8)).shape[1])
 
 
-def _pooled(output: Any) -> Tensor:
-    pooled = getattr(output, "pooler_output", None)
-    if pooled is None:
+def pooled(output: Any) -> Tensor:
+    """(n, D): one vector a picture, of what a model of `transformers` gives out."""
+    one = getattr(output, "pooler_output", None)
+    if one is None:
         hidden = output.last_hidden_state
-        pooled = hidden.mean(dim=1) if hidden.ndim == 3 else hidden.mean(dim=(2, 3))
-    return torch.flatten(pooled, 1)
+        one = hidden.mean(dim=1) if hidden.ndim == 3 else hidden.mean(dim=(2, 3))
+    return torch.flatten(one, 1)
 
 
 def load(name: str, image_px: int, where: torch.device) -> Backbone:
@@ -75,27 +76,46 @@ def load(name: str, image_px: int, where: torch.device) -> Backbone:
     Raises UserError where there is no such model or it is none for pictures, UnavailableError where the hub does not
     answer.
     """
-    if image_px < MIN_PX:
-        raise UserError(f"[train] image_px takes at least {MIN_PX} pixels for the backbone {name}, got {image_px}")
-    net, settings = _from_transformers(name)
-    net = getattr(net, "vision_model", net)  # a model of pictures and text, such as CLIP
-    accepted = inspect.signature(net.forward).parameters
-    if "pixel_values" not in accepted:
-        raise UserError(f"the backbone {name} is no image model: {type(net).__name__} does not take pixel_values")
-    mean, std = (
-        tuple(float(x) for x in settings.get(key) or default)
-        for key, default in zip(("image_mean", "image_std"), IMAGENET, strict=True)
-    )
+    net, mean, std = opened(name, image_px)
     net = net.eval().requires_grad_(False)
     digest = _digest(net, image_px, mean, std)
     net = net.to(where).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    loaded = Backbone(name, digest, image_px, mean, std, net, where, "interpolate_pos_encoding" in accepted)
+    loaded = Backbone(name, digest, image_px, mean, std, net, where, interpolates(net))
     try:
         loaded.width()
     except (ValueError, RuntimeError) as problem:
         said = str(problem).strip().splitlines()[0][:200]
         raise UserError(f"the backbone {name} does not take pictures of {image_px} px: {said}") from None
     return loaded
+
+
+def opened(name: str, image_px: int, *, random: bool = False) -> tuple[nn.Module, tuple[float, ...], tuple[float, ...]]:
+    """The net of a hub name or a local folder, and the mean and deviation by channel that pictures in 0..1 are normalized by.
+
+    `random`: only its config is read, and its weights are drawn. Raises as `load`.
+    """
+    if image_px < MIN_PX:
+        raise UserError(f"[train] image_px takes at least {MIN_PX} pixels for the backbone {name}, got {image_px}")
+    net, settings = _from_transformers(name, random=random)
+    net = image_part(net)
+    if "pixel_values" not in inspect.signature(net.forward).parameters:
+        raise UserError(f"the backbone {name} is no image model: {type(net).__name__} does not take pixel_values")
+    mean, std = (
+        tuple(float(x) for x in settings.get(key) or default)
+        for key, default in zip(("image_mean", "image_std"), IMAGENET, strict=True)
+    )
+    return net, mean, std
+
+
+def image_part(net: nn.Module) -> nn.Module:
+    """The part that sees pictures, of a model of pictures and text such as CLIP; else the net."""
+    part: nn.Module = getattr(net, "vision_model", net)
+    return part
+
+
+def interpolates(net: nn.Module) -> bool:
+    """Whether the net takes pictures of other sides than it was made for, if it is asked to."""
+    return "interpolate_pos_encoding" in inspect.signature(net.forward).parameters
 
 
 def _digest(net: nn.Module, image_px: int, mean: tuple[float, ...], std: tuple[float, ...]) -> str:
@@ -122,19 +142,22 @@ def _quiet() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _from_transformers(name: str) -> tuple[nn.Module, dict[str, Any]]:
+def _from_transformers(name: str, *, random: bool = False) -> tuple[nn.Module, dict[str, Any]]:
     folder = Path(name).expanduser()
     local = folder.is_dir()
     if not local and (re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) is None or name.startswith(".")):
         raise UserError(f"there is no folder {name}; --backbone takes small, a folder, or a name of the hub")
     if local and not (folder / "config.json").is_file():
         raise UserError(f"{name} holds no transformers model: there is no config.json in it")
-    from transformers import AutoModel  # noqa: PLC0415 — seconds that `small` need not wait
+    from transformers import AutoConfig, AutoModel  # noqa: PLC0415 — seconds that `small` need not wait
 
     try:
         with _quiet():
             source = str(folder) if local else name
-            net = AutoModel.from_pretrained(source, dtype=torch.float32, local_files_only=local)
+            if random:
+                net = AutoModel.from_config(AutoConfig.from_pretrained(source, local_files_only=local))
+            else:
+                net = AutoModel.from_pretrained(source, dtype=torch.float32, local_files_only=local)
             settings = _preprocessor(source)
     except (OSError, ValueError, ImportError, KeyError) as problem:
         raise _complaint(name, problem, local=local) from None

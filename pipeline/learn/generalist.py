@@ -3,21 +3,27 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from secondlook.pipeline.core.errors import UserError
-from secondlook.pipeline.learn import backbones, ensemble, small_net
+from secondlook.pipeline.core.models_config import TrainSettings
+from secondlook.pipeline.learn import backbones, ensemble, fold_nets, small_net, whole
 from secondlook.pipeline.learn.backbones import Backbone
 from secondlook.pipeline.learn.calibration import at_temperature
 from secondlook.pipeline.learn.ensemble import Ensemble
-from secondlook.pipeline.learn.small_net import SmallModel
+from secondlook.pipeline.learn.fold_nets import Fitter, FoldNets
+from secondlook.pipeline.learn.nets.family import FAMILIES
+from secondlook.pipeline.learn.training.recipe import Recipe
 
 SMALL = "small"
-FORMAT = 1  # of what is stored
+FORMAT = 2  # of what is stored: 1 knew no whole nets but `small`
 
 Reals = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -40,38 +46,145 @@ class Frozen:
 
 @dataclass(frozen=True)
 class Small:
-    """A small net from scratch."""
+    """Small nets from scratch."""
 
-    model: SmallModel
+    nets: FoldNets
     where: torch.device
 
     def score(self, pixels: Pixels) -> tuple[Reals, Reals]:
         """Pictures (n, side, side, 3) → (embeddings (n, D), calibrated probabilities (n, K))."""
-        embeddings = small_net.ask(pixels, self.model.whole, self.where)[0]
-        return embeddings, at_temperature(self.model.probs(pixels, self.where), self.model.temperature)
+        embeddings = small_net.ask(pixels, self.nets.whole, self.where)[0]
+        return embeddings, at_temperature(small_net.probs(pixels, self.nets, self.where), self.nets.temperature)
+
+    @cached_property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The net of all labels, then those of each fold."""
+        return tuple(small_net.net_of(weights, self.where) for weights in (self.nets.whole, *self.nets.folds))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Nets that were fitted whole, asked in a precision as of `Recipe`."""
+
+    net: whole.Net
+    nets: FoldNets
+    where: torch.device
+    precision: str = "auto"
+
+    def score(self, pixels: Pixels) -> tuple[Reals, Reals]:
+        """Pictures (n, side, side, 3) → (embeddings (n, D), calibrated probabilities (n, K))."""
+        first, *others = (whole.ask(net, pixels, self.precision, self.where) for net in self.modules)
+        probs = np.asarray(sum(said for _, said in others) / np.float32(len(others)), np.float32)
+        return first[0], at_temperature(probs, self.nets.temperature)
+
+    @cached_property
+    def modules(self) -> tuple[nn.Module, ...]:
+        """The net of all labels, then those of each fold."""
+        return tuple(self.net.with_weights(weights, self.where) for weights in (self.nets.whole, *self.nets.folds))
+
+
+def mode_of(wanted: TrainSettings) -> str:
+    """frozen, finetune or scratch, as the settings say; raises UserError for a mode that the backbone does not have."""
+    name, mode = wanted.backbone, wanted.mode
+    made_here = name == SMALL or is_family(name)
+    if mode == "auto":
+        return "scratch" if made_here else "frozen"
+    if made_here and mode != "scratch":
+        what = "there is nothing in it to freeze" if mode == "frozen" else "it has no pretrained weights to start from"
+        raise UserError(
+            f"[train] mode is {mode}, and {name} is a net from random weights: {what}; give a transformers model as "
+            "--backbone, or leave the mode out"
+        )
+    return mode
+
+
+def is_family(name: str) -> bool:
+    """Whether a backbone is meant as a net by name, such as resnet:32, and not as a transformers model."""
+    first, colon, _ = name.partition(":")
+    return (first in FAMILIES or bool(colon)) and not Path(name).expanduser().is_dir()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Nets that learn whole, before pictures are read: `net` is None for `small`."""
+
+    image_px: int
+    batch: int
+    n_classes: int
+    mode: str = "scratch"
+    folder: str = ""
+    net: whole.Net | None = None
+    recipe: Recipe = dataclasses.field(default_factory=Recipe)
+    pretrained: fold_nets.Weights | None = None
+
+    def fitter(
+        self, pixels: Pixels, labels: npt.NDArray[np.int64], where: torch.device, importance: Reals | None
+    ) -> Fitter:
+        """What `fold_nets.cross_fit` is given for pixels (N, side, side, 3) and labels (N,)."""
+        if self.net is None:
+            return small_net.SmallFitter(pixels, labels, self.n_classes, self.batch, where, importance)
+        return whole.WholeFitter(self.net, pixels, labels, self.recipe, where, self.pretrained, importance)
+
+    def facts(self) -> dict[str, Any]:
+        """What `restored` needs beside the weights."""
+        if self.net is None:
+            return {"format": 1, "backbone": SMALL, "folder": "", "image_px": self.image_px}
+        return {
+            "format": FORMAT,
+            "backbone": self.net.name,
+            "folder": self.folder,
+            "image_px": self.image_px,
+            "mode": self.mode,
+            "precision": self.recipe.precision,
+            "net": self.net.facts(),
+        }
+
+
+def plan(wanted: TrainSettings, n_classes: int) -> Plan:
+    """What is fitted by the settings in the modes scratch and finetune.
+
+    Raises UserError for a net that is none or that takes no pictures of this side, and as `backbones.load`.
+    """
+    mode, name = mode_of(wanted), wanted.backbone
+    side_px = wanted.image_px or default_px(name)
+    if name == SMALL:
+        return Plan(max(side_px, small_net.MIN_PX), wanted.batch, n_classes)
+    recipe = whole.recipe_of(wanted, mode)
+    if is_family(name):
+        return Plan(side_px, wanted.batch, n_classes, mode, "", whole.of_family(name, n_classes, side_px), recipe)
+    net, pretrained = whole.of_backbone(name, n_classes, side_px, random=mode == "scratch")
+    folder = Path(name).expanduser()
+    at = str(folder.resolve()) if folder.is_dir() else ""
+    return Plan(side_px, wanted.batch, n_classes, mode, at, net, recipe, pretrained)
 
 
 def default_px(backbone: str) -> int:
     """Side that pictures are resized to where nobody says otherwise."""
-    return 32 if backbone == SMALL else 128
+    return 32 if backbone == SMALL or is_family(backbone) else 128
 
 
-def stored(model: Ensemble | SmallModel, temperature: float) -> dict[str, npt.NDArray[Any]]:
+def stored(model: Ensemble | FoldNets, temperature: float) -> dict[str, npt.NDArray[Any]]:
     """The model's arrays by name, for a safetensors file."""
     if isinstance(model, Ensemble):
         return ensemble.to_arrays(dataclasses.replace(model, temperature=temperature))
-    return small_net.to_arrays(dataclasses.replace(model, temperature=temperature))
+    return fold_nets.to_arrays(dataclasses.replace(model, temperature=temperature))
 
 
-def restored(facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], where: torch.device) -> Frozen | Small:
-    """The model that was stored with these facts: backbone, its folder, image_px, embedder.
+def restored(
+    facts: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]], where: torch.device
+) -> Frozen | Small | Whole:
+    """The model that was stored with these facts: backbone, its folder, image_px, embedder; of whole nets `net`.
 
     Raises UserError where the backbone is not the one that the heads were fitted on any more.
     """
-    if facts["format"] != FORMAT:
-        raise UserError(f"the model is stored in format {facts['format']}, this secondlook reads {FORMAT}; train again")
+    if facts["format"] > FORMAT:
+        raise UserError(
+            f"the model is stored in format {facts['format']}, this secondlook reads up to {FORMAT}; train again"
+        )
+    if "net" in facts:
+        return Whole(whole.from_facts(facts["net"]), fold_nets.from_arrays(arrays), where, facts["precision"])
     if facts["backbone"] == SMALL:
-        return Small(small_net.from_arrays(dict(arrays)), where)
+        return Small(fold_nets.from_arrays(arrays), where)
     backbone = backbones.load(facts["folder"] or facts["backbone"], facts["image_px"], where)
     if backbone.embedder != facts["embedder"]:
         raise UserError(

@@ -1,7 +1,5 @@
 """A small convolutional net from scratch, for small pictures: what a laptop trains in seconds where nothing is pretrained."""
 
-import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -12,12 +10,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from secondlook.pipeline.core.odds import as_score, log_odds_against
-from secondlook.pipeline.learn import loop
+from secondlook.pipeline.learn import fold_nets, loop
 from secondlook.pipeline.learn.batches import spans
-from secondlook.pipeline.learn.crossfit import trusted
-from secondlook.pipeline.learn.dynamics import Margins, on_scale_of
-from secondlook.pipeline.learn.torch_setup import Advance, Dropout, mixed, seeded, side_by_side
+from secondlook.pipeline.learn.fold_nets import CrossFit, Fit, FoldNets
+from secondlook.pipeline.learn.torch_setup import Advance, Dropout, mixed, seeded
 
 Pixels = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int64]
@@ -29,7 +25,6 @@ MIN_PX = 8
 BLOCK = 512
 RATE, DECAY, SMOOTHING = 4e-3, 2e-2, 0.1
 SHIFT, TURN, ZOOM = 0.06, 0.12, 0.08  # share of the side, radians, share: never a flip, that turns a 2 into no digit
-REFIT_SHARE = 0.5  # of the epochs, for a fit that goes on from the one before
 
 
 class SmallNet(nn.Module):
@@ -128,13 +123,19 @@ def _tensors(weights: Weights) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
 
 
+def net_of(weights: Weights, where: torch.device) -> SmallNet:
+    """The net that these weights are of, ready to be asked."""
+    net = SmallNet(len(weights["last.weight"]), torch.Generator())
+    net.load_state_dict(_tensors(weights))
+    made: SmallNet = net.to(device=where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return made
+
+
 @torch.inference_mode()
 def ask(pixels: Pixels, weights: Weights, where: torch.device) -> tuple[Reals, Reals]:
     """(embeddings (n, D), probabilities (n, K)) of pictures (n, side, side, 3)."""
     n_classes, width = weights["last.weight"].shape
-    net = SmallNet(n_classes, torch.Generator())
-    net.load_state_dict(_tensors(weights))
-    net = net.to(device=where, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    net = net_of(weights, where)
     embeddings = np.empty((len(pixels), width), np.float32)
     probs = np.empty((len(pixels), n_classes), np.float32)
     for part in spans(len(pixels), BLOCK):
@@ -147,28 +148,35 @@ def ask(pixels: Pixels, weights: Weights, where: torch.device) -> tuple[Reals, R
 
 
 @dataclass(frozen=True)
-class SmallModel:
-    """Nets of each fold, whose average says what a picture shows, and one of all labels, which embeds it."""
+class SmallFitter:
+    """A `fold_nets.Fitter` of small nets for pixels (N, side, side, 3) with labels (N,) in 0..K-1; see `fit`."""
 
-    folds: tuple[Weights, ...]
-    whole: Weights
-    temperature: float = 1.0
+    pixels: Pixels
+    labels: Ints
+    n_classes: int
+    batch: int
+    where: torch.device
+    importance: Reals | None = None
+    at_once: int = 64  # a small net leaves cores idle: as many as there are threads
 
-    def probs(self, pixels: Pixels, where: torch.device) -> Reals:
-        """(n, K), before calibration, for pictures that no fold has seen: the average of all folds."""
-        asked = [ask(pixels, weights, where)[1] for weights in self.folds]
-        return np.asarray(sum(asked) / np.float32(len(asked)), np.float32)
+    def fit(self, one: Fit, advance: Advance) -> Weights:
+        """See `Fitter`."""
+        return fit(
+            self.pixels, self.labels, one.rows, self.n_classes,
+            epochs=one.epochs, batch=self.batch, seed=one.seed, where=self.where, start=one.start,
+            importance=self.importance, watch=one.watch, advance=advance,
+        )  # fmt: skip
+
+    def ask(self, rows: Ints, weights: Weights) -> tuple[Reals, Reals]:
+        """See `Fitter`."""
+        parts = [ask(self.pixels[rows[part]], weights, self.where) for part in spans(max(1, len(rows)), 16 * BLOCK)]
+        return np.concatenate([seen for seen, _ in parts]), np.concatenate([said for _, said in parts])
 
 
-@dataclass(frozen=True)
-class CrossFit:
-    """probs (N, K): out of sample for every picture with a fold (other rows are 0); `learned` (N,): the labels that the
-    last fit learned from; the model; `evidence` as of `ensemble.CrossFit`."""
-
-    probs: Reals
-    learned: npt.NDArray[np.bool_]
-    model: SmallModel
-    evidence: Mapping[str, Reals]
+def probs(pixels: Pixels, nets: FoldNets, where: torch.device) -> Reals:
+    """(n, K), before calibration, for pictures (n, side, side, 3) that no fold has seen: the average of all folds."""
+    asked = [ask(pixels, weights, where)[1] for weights in nets.folds]
+    return np.asarray(sum(asked) / np.float32(len(asked)), np.float32)
 
 
 def cross_fit(
@@ -185,79 +193,7 @@ def cross_fit(
     importance: Reals | None = None,
     advance: Advance = lambda n: None,
 ) -> CrossFit:
-    """As `ensemble.cross_fit`, for nets from scratch: a refit goes on from the weights before, on trusted labels.
-
-    Neighbours give no evidence: the embedding's net has learned from the labels that they would speak of.
-    `importance` (N,), mean 1: how much each label counts.
-    """
-    n_folds = int(folds.max()) + 1
-    learned = folds >= 0
-    given = np.where(folds >= 0, labels, -1)
-    margins = [Margins(len(labels)) for _ in range(n_folds)]  # of the first fits, which run side by side
-    odds: list[Reals] = []
-    weights: list[Weights] = []
-    probs = np.zeros((len(labels), n_classes), np.float32)
-
-    def fit_on(rows: Ints, number: int, again: int, start: Weights | None) -> Callable[[Advance], Weights]:
-        options = {"epochs": _epochs(epochs, again if start else 0), "batch": batch}
-        number_seed = (seed + again) * 100 + number
-        watch = margins[number] if again == 0 and number < n_folds else None
-        return lambda told: fit(
-            pixels, labels, rows, n_classes,
-            **options, seed=number_seed, where=where, start=start, importance=importance, watch=watch, advance=told,
-        )  # fmt: skip
-
-    for again in range(refits + 1):
-        if again:
-            learned = (folds >= 0) & trusted(given, probs)
-        tasks = [
-            fit_on(np.flatnonzero(learned & (folds != fold)), fold, again, weights[fold] if again else None)
-            for fold in range(n_folds)
-        ]
-        if again == refits:  # and next to the last ones the net of all labels
-            tasks.insert(0, fit_on(np.flatnonzero(learned), n_folds, again, None))
-        done = side_by_side(tasks, where, advance)
-        weights = done[-n_folds:]
-        for fold in range(n_folds):
-            held_out = np.flatnonzero(folds == fold)
-            probs[held_out] = ask(pixels[held_out], weights[fold], where)[1]
-        odds.append(log_odds_against(given, probs))
-    kinds = {"held_out": odds[0], "dynamics": on_scale_of(-sum(margins[1:], start=margins[0]).area(), odds[0])}
-    if refits:
-        kinds["refit"] = odds[-1]
-    evidence = {name: as_score(value) for name, value in kinds.items()}
-    return CrossFit(probs, learned, SmallModel(tuple(weights), done[0]), evidence)
-
-
-def _epochs(epochs: int, again: int) -> int:
-    return epochs if again == 0 else math.ceil(REFIT_SHARE * epochs)
-
-
-def work(folds: Ints, refits: int, epochs: int) -> int:
-    """About how much `cross_fit` will advance: a refit learns from somewhat fewer labels."""
-    labeled = folds[folds >= 0]
-    one_round = sum(len(labeled) - int(n) for n in np.bincount(labeled))
-    return one_round * sum(_epochs(epochs, again) for again in range(refits + 1)) + len(labeled) * epochs
-
-
-def to_arrays(model: SmallModel) -> Weights:
-    """All of it as arrays by name, for a safetensors file; `from_arrays` takes them back."""
-    arrays = {"temperature": np.array([model.temperature], np.float64)}
-    for part, weights in [
-        *((f"fold.{fold}", weights) for fold, weights in enumerate(model.folds)),
-        ("whole", model.whole),
-    ]:
-        arrays |= {f"{part}/{name}": value for name, value in weights.items()}
-    return arrays
-
-
-def from_arrays(arrays: Weights) -> SmallModel:
-    """The model that `to_arrays` was given."""
-    parts: dict[str, Weights] = {}
-    for name, value in arrays.items():
-        part, _, weight = name.partition("/")
-        if weight:
-            parts.setdefault(part, {})[weight] = value
-    whole = parts.pop("whole")
-    folds = tuple(parts[part] for part in sorted(parts, key=lambda part: int(part.split(".")[1])))
-    return SmallModel(folds, whole, float(arrays["temperature"][0]))
+    """`fold_nets.cross_fit` of small nets. `importance` (N,), mean 1: how much each label counts."""
+    fitter = SmallFitter(pixels, labels, n_classes, batch, where, importance)
+    options = {"refits": refits, "epochs": epochs, "seed": seed, "where": where, "advance": advance}
+    return fold_nets.cross_fit(fitter, labels, folds, n_classes, **options)  # type: ignore[arg-type]

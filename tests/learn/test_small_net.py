@@ -9,7 +9,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from secondlook.pipeline.learn import small_net
+from secondlook.pipeline.learn import fold_nets, small_net
 from secondlook.pipeline.learn.crossfit import assign_folds
 
 CPU = torch.device("cpu")
@@ -58,7 +58,7 @@ def test_it_finds_the_labels_that_were_made_wrong(
 def test_the_whole_net_embeds_alike_what_is_alike(
     noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
 ) -> None:
-    vectors, probs = small_net.ask(noisy["pixels"], result.model.whole, CPU)
+    vectors, probs = small_net.ask(noisy["pixels"], result.nets.whole, CPU)
     assert (probs.argmax(axis=1) == noisy["clean"]).mean() > 0.94
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     likeness = unit @ unit.T
@@ -69,9 +69,9 @@ def test_the_whole_net_embeds_alike_what_is_alike(
 def test_what_is_stored_comes_back_and_says_the_same(
     noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
 ) -> None:
-    back = small_net.from_arrays(small_net.to_arrays(result.model))
+    back = fold_nets.from_arrays(fold_nets.to_arrays(result.nets))
     some = noisy["pixels"][:50]
-    assert back.probs(some, CPU).tobytes() == result.model.probs(some, CPU).tobytes()
+    assert small_net.probs(some, back, CPU).tobytes() == small_net.probs(some, result.nets, CPU).tobytes()
     assert len(back.folds) == 3
     assert back.temperature == 1.0
 
@@ -86,7 +86,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads() -> None
             torch.set_num_threads(n)
             torch.manual_seed(n)
             made = small_net.cross_fit(pixels, labels, folds, 10, refits=1, epochs=2, batch=32, seed=seed, where=CPU)
-            stored.append(small_net.to_arrays(made.model) | {"probs": made.probs})
+            stored.append(fold_nets.to_arrays(made.nets) | {"probs": made.probs})
     finally:
         torch.set_num_threads(before)
     same, other = ([a[name].tobytes() == b[name].tobytes() for name in a if name != "temperature"] for a, b in
