@@ -77,12 +77,11 @@ def _held(arrays: dict[str, Tensor], number: int, stepper: Stepper) -> dict[int,
     """What the optimizer holds of each weight, laid out in memory as the weight is: products are as fast as they were."""
     weights = [weight for part in stepper.optimizer.param_groups for weight in part["params"]]
     held: dict[int, dict[str, Tensor]] = {}
-    for name, value in _below(arrays, f"{number}/optimizer/").items():
+    for name, values in _below(arrays, f"{number}/optimizer/").items():
         place, _, what = name.partition("/")
         like = weights[int(place)]
-        if value.shape == like.shape:
-            value = torch.empty_like(like).copy_(value)
-        held.setdefault(int(place), {})[what] = value.clone()
+        laid = torch.empty_like(like).copy_(values) if values.shape == like.shape else values.clone()
+        held.setdefault(int(place), {})[what] = laid
     return held
 
 
