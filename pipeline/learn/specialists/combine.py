@@ -59,7 +59,7 @@ def combined(
 ) -> Combined:
     """The fixed point for n pictures at once.
 
-    `p_g` (n, K), rows sum to 1, float32 or float64: all is computed in it. `said`: for each of M specialists (n, C_m + 1),
+    `p_g` (n, K), rows sum to 1, float32 or float64: all is computed in it, under autocast too. `said`: for each of M specialists (n, C_m + 1),
     its classes as `members` has them (C_m,) and the dustbin; rows where it is not `asked` (n, M) are not read. Clusters
     may overlap. Steps go on until no probability is further than `tolerance` from the fixed point (0: 1e-9 in float64,
     1e-6 in float32), or `most_steps` are over, as `apart` then says.
@@ -80,16 +80,17 @@ def combined(
     voices = 1 + on.sum(dim=1, keepdim=True)
     most = float(voices.max()) - 1
     q, step, apart, moved = p_g.clamp_min(tiny), 0, 0.0, 0.0
-    while step < most_steps:
-        dealt = dustbin / (q @ outside.T).clamp_min(tiny)
-        after = (fixed + q * (dealt @ outside)) / voices
-        after = after / after.sum(dim=1, keepdim=True)
-        # A step leaves a share of the distance, about M/(M+1) of it where M specialists are asked and more where they
-        # and the generalist disagree much: then the share that the last step had of the one before tells.
-        before, moved = moved, float((after - q).abs().max())
-        share = min(max(most / (most + 1), moved / before if before else 0.0), SLOWEST)
-        apart = moved * share / (1 - share)
-        q, step = after, step + 1
-        if apart <= tolerance or moved <= 2 * torch.finfo(kind).eps:
-            break
+    with torch.autocast(p_g.device.type, enabled=False):
+        while step < most_steps:
+            dealt = dustbin / (q @ outside.T).clamp_min(tiny)
+            after = (fixed + q * (dealt @ outside)) / voices
+            after = after / after.sum(dim=1, keepdim=True)
+            # A step leaves a share of the distance, about M/(M+1) of it where M specialists are asked and more where they
+            # and the generalist disagree much: then the share that the last step had of the one before tells.
+            before, moved = moved, float((after - q).abs().max())
+            share = min(max(most / (most + 1), moved / before if before else 0.0), SLOWEST)
+            apart = moved * share / (1 - share)
+            q, step = after, step + 1
+            if apart <= tolerance or moved <= 2 * torch.finfo(kind).eps:
+                break
     return Combined(q, step, apart)

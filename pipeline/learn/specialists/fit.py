@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from secondlook.pipeline.learn.torch_setup import Advance
 from secondlook.pipeline.learn.training import loop
+from secondlook.pipeline.learn.training.kept import Keep, Kept
 from secondlook.pipeline.learn.training.loop import Learner, Loss, Shown, by_row
 from secondlook.pipeline.learn.training.pictures import Order, Pictures
 from secondlook.pipeline.learn.training.recipe import Recipe
@@ -150,7 +151,9 @@ def fit(
     *,
     inside: float = 0.5,
     soft: float = 0.5,
-    on_epoch: Callable[[int, Sequence[float]], None] = lambda epoch, losses: None,
+    start: nn.Module | None = None,
+    keep: Keep | None = None,
+    resume: Kept | None = None,
     advance: Advance = lambda n: None,
 ) -> Specialist:
     """A specialist for the classes `members`, from the generalist's weights, which stay as they are.
@@ -165,7 +168,7 @@ def fit(
     ins, outs = rows[within], rows[~within]
     order = mixed_order(ins, outs, inside, recipe.seed)
     shift = shares(len(ins), len(outs), inside)[1]
-    net = copy.deepcopy(generalist)
+    net = copy.deepcopy(start or generalist)
     loss = specialist_loss(asked, labels, n_classes, shift, smoothing=recipe.smoothing, soft=soft)
     generalist.eval()
 
@@ -174,6 +177,6 @@ def fit(
 
     loop.fit(
         [Learner(net, loss)], pictures(order), recipe, where,
-        teach=teach if soft else None, on_epoch=on_epoch, advance=advance,
+        teach=teach if soft else None, keep=keep, resume=resume, advance=advance,
     )  # fmt: skip
     return Specialist(net, asked)
