@@ -1,15 +1,19 @@
-"""Nets by name: `resnet:32`, `quick:32`, `mobilenet-v1:0.5`. A name and three numbers make a net again."""
+"""Nets by name: `resnet:32`, `mobilenet-v1:0.5`, `efficientnet:b0`. A name and three numbers make a net again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import nn
 
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.learn.nets import from_config, inverted
 from secondlook.pipeline.learn.nets.layers import Classifier
 from secondlook.pipeline.learn.nets.mobilenet_v1 import mobilenet_v1
 from secondlook.pipeline.learn.nets.resnet import quick, resnet
+from secondlook.pipeline.learn.nets.squeezenet import squeezenet
 from secondlook.pipeline.learn.torch_setup import Dropout, seeded
 
 
@@ -24,35 +28,94 @@ class NetSpec:
     drop: float = 0.0
 
 
-Features = Callable[[float, int], tuple[nn.Module, int]]  # size, image_px → features, their width
+@dataclass(frozen=True)
+class Family:
+    """Nets that differ in one size. `make`: size and image_px → features and their width. The size is one of `sizes`, or
+    where there are none a number of `kind` from `low` to `high`."""
 
-FAMILIES: dict[str, tuple[Features, str]] = {
-    "resnet": (lambda size, px: resnet(int(size)), "channels of the first of three stages"),
-    "resnet-2": (lambda size, px: resnet(int(size), 2), "channels of the first of three stages of two blocks"),
-    "quick": (lambda size, px: quick(int(size)), "channels of the first layer"),
-    "mobilenet-v1": (mobilenet_v1, "width multiplier α"),
+    make: Callable[[Any, int], tuple[nn.Module, int]]
+    about: str
+    size: str
+    example: str
+    sizes: tuple[str, ...] = ()
+    kind: type[int] | type[float] = float
+    low: float = 0.05
+    high: float = 4.0
+
+    def allowed(self) -> str:
+        """What a size may be, for sentences."""
+        return ", ".join(self.sizes) if self.sizes else f"from {self.low:g} to {self.high:g}"
+
+    def read(self, text: str) -> str | float | None:
+        """The size of a text; None where it is none."""
+        if self.sizes:
+            return text if text in self.sizes else None
+        try:
+            number = self.kind(text)
+        except ValueError:
+            return None
+        return number if self.low <= number <= self.high else None
+
+
+_residual: Callable[..., Family] = partial(
+    Family, size="channels of the first of three stages", example="16", kind=int, low=4, high=1024
+)
+_thinned: Callable[..., Family] = partial(Family, size="width multiplier α", example="0.5")
+
+
+def _listed(make: Callable[[Any, int], tuple[nn.Module, int]], about: str, sizes: Mapping[str, Any]) -> Family:
+    return Family(make, about, "size", next(iter(sizes)), tuple(sizes))
+
+
+FAMILIES: dict[str, Family] = {
+    "quick": Family(
+        lambda size, px: quick(size),
+        "nine wide layers that learn fast on a GPU (Page 2018)",
+        "channels of the first layer",
+        "32",
+        kind=int,
+        low=4,
+        high=1024,
+    ),
+    "resnet": _residual(lambda size, px: resnet(size), "residual net of 8 layers for small pictures (He et al. 2016)"),
+    "resnet-2": _residual(lambda size, px: resnet(size, 2), "… of 14 layers"),
+    "resnet-3": _residual(lambda size, px: resnet(size, 3), "… of 20 layers: with 16 channels the paper's ResNet-20"),
+    "resnet-9": _residual(lambda size, px: resnet(size, 9), "… of 56 layers: with 16 channels the paper's ResNet-56"),
+    "resnet-deep": _listed(
+        from_config.resnet_deep, "residual net for large pictures (He et al. 2016)", from_config.RESNETS
+    ),
+    "mobilenet-v1": _thinned(mobilenet_v1, "depthwise separable convolutions (Howard et al. 2017)"),
+    "mobilenet-v2": _thinned(inverted.mobilenet_v2, "inverted residuals (Sandler et al. 2018)"),
+    "squeezenet": _thinned(squeezenet, "few parameters (Iandola et al. 2016), with batch normalization"),
+    "efficientnet": _listed(
+        inverted.efficientnet, "width and depth scaled together (Tan and Le 2019)", inverted.SCALES
+    ),
+    "convnext": _listed(from_config.convnext, "ConvNeXt V2 (Woo et al. 2023)", from_config.CONVNEXTS),
+    "vit": _listed(from_config.vit, "vision transformer (Touvron et al. 2021)", from_config.VITS),
 }
+
+
+def described() -> list[tuple[str, str, str]]:
+    """For help texts, of each family: an example of a name, what the size means and may be, what it is."""
+    return [
+        (f"{name}:{one.example}", f"{one.size}, {one.allowed()}", one.about.replace("…", FAMILIES["resnet"].about[:12]))
+        for name, one in FAMILIES.items()
+    ]
 
 
 def features(name: str, image_px: int) -> tuple[nn.Module, int]:
     """The net of a name without its last layer, and the width of its embedding; UserError for a name that is none."""
-    family, _, size = name.partition(":")
-    if family not in FAMILIES:
-        raise unknown("net", family, FAMILIES)
-    make, meaning = FAMILIES[family]
-    try:
-        number = float(size)
-    except ValueError:
-        number = 0.0
-    if not 0 < number <= 4096:
+    first, _, text = name.partition(":")
+    if first not in FAMILIES:
+        raise unknown("net", first, FAMILIES)
+    family = FAMILIES[first]
+    size = family.read(text)
+    if size is None:
         raise UserError(
-            f"a net {family} takes its {meaning} after a colon, such as {family}:{_example(family)}, got {name!r}"
+            f"a net {first} takes its {family.size} after a colon ({family.allowed()}), such as "
+            f"{first}:{family.example}, got {name[:60]!r}"
         )
-    return make(number, image_px)
-
-
-def _example(family: str) -> str:
-    return "0.5" if family == "mobilenet-v1" else "32"
+    return family.make(size, image_px)
 
 
 def make(spec: NetSpec, seed: int, where: torch.device) -> nn.Module:

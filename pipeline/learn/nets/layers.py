@@ -7,14 +7,26 @@ from torch import Tensor, nn
 
 from secondlook.pipeline.learn.torch_setup import Dropout
 
+# Nets that were made for 224 px halve their maps five times. For pictures below this side the first two halvings are left
+# out: at 32 px one place would be left, at which all that is known of where something lies is gone.
+SMALL_PX = 96
 
-def convolved(into: int, out: int, side: int = 3, stride: int = 1, groups: int = 1, act: bool = True) -> nn.Sequential:
-    """A convolution without bias, batch normalization, and (where `act`) a rectifier."""
+
+def convolved(
+    into: int, out: int, side: int = 3, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
+) -> nn.Sequential:
+    """A convolution without bias, batch normalization, and what activates (a rectifier, another, or nothing)."""
     layers: list[nn.Module] = [
         nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out),
     ]
-    return nn.Sequential(*layers, *([nn.ReLU()] if act else []))
+    return nn.Sequential(*layers, *([act()] if act else []))
+
+
+def divisible(channels: float) -> int:
+    """The multiple of 8 next to a number of channels, at least 8 and at least 9/10 of it: as the MobileNets are scaled."""
+    near = max(8, int(channels + 4) // 8 * 8)
+    return near + 8 if near < 0.9 * channels else near
 
 
 class Classifier(nn.Module):

@@ -10,9 +10,9 @@ class Residual(nn.Module):
 
     def __init__(self, into: int, out: int, stride: int = 1) -> None:
         super().__init__()
-        self.body = nn.Sequential(convolved(into, out, stride=stride), convolved(out, out, act=False))
+        self.body = nn.Sequential(convolved(into, out, stride=stride), convolved(out, out, act=None))
         same = into == out and stride == 1
-        self.around = nn.Identity() if same else convolved(into, out, 1, stride, act=False)
+        self.around = nn.Identity() if same else convolved(into, out, 1, stride, act=None)
         self.act = nn.ReLU()
 
     def forward(self, shown: Tensor) -> Tensor:

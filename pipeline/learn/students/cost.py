@@ -39,7 +39,7 @@ def cost(net: nn.Module, image_px: int) -> Cost:
     weights = list(net.parameters())
     held = [*weights, *net.buffers()]
     was = net.training
-    places = {key: value.to("meta") for key, value in net.state_dict(keep_vars=True).items()}
+    places = {key: one.to("meta") for key, one in (*net.named_parameters(), *net.named_buffers())}
     shown = torch.empty(1, 3, image_px, image_px, device="meta")
     net.eval()
     try:

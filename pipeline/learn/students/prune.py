@@ -82,7 +82,7 @@ def shaped(net: nn.Module, state: Mapping[str, Tensor]) -> nn.Module:
         dot = f"{prefix}." if prefix else ""
         held: dict[str, Any] = {**module._parameters, **module._buffers}
         for name, one in held.items():
-            if one is None:
+            if one is None or dot + name not in state:
                 continue
             value = state[dot + name].detach().to(one.device, copy=True)
             if value.ndim == 4:
