@@ -1,13 +1,11 @@
-"""What a model said of pictures, and what of that speaks for two classes being confused."""
+"""What a model said of pictures, and what of it speaks for two classes being confused."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.pipeline.learn.clusters.links import Links, Reals, linked, summed
-
-Ints = npt.NDArray[np.int64]
+from secondlook.pipeline.learn.clusters.links import Columns, Ints, Links, Reals, counted, products
 
 
 @dataclass(frozen=True)
@@ -21,10 +19,10 @@ class Answers:
     probs: Reals
     labels: Ints
     n_classes: int
-    classes: npt.NDArray[np.int32] | None = None
+    classes: Columns | None = None
 
     @classmethod
-    def whole(cls, probs: npt.NDArray[np.floating], labels: Ints) -> "Answers":
+    def whole(cls, probs: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]) -> "Answers":
         """Of all probabilities (N, K) and labels (N,)."""
         return cls(np.asarray(probs, np.float32), np.asarray(labels, np.int64), probs.shape[1])
 
@@ -32,48 +30,54 @@ class Answers:
         return len(self.labels)
 
     def at(self, rows: npt.NDArray[np.integer]) -> "Answers":
-        """The answers on some pictures, in that order; a picture may come more than once."""
+        """The answers on some pictures; a picture may come more than once."""
         classes = None if self.classes is None else self.classes[rows]
         return Answers(self.probs[rows], self.labels[rows], self.n_classes, classes)
 
     def best(self) -> Ints:
         """(N,) the most probable class of each picture."""
         column = self.probs.argmax(axis=1)
-        if self.classes is None:
-            return column
-        return self.classes[np.arange(len(self)), column].astype(np.int64)
+        return column if self.classes is None else self.classes[np.arange(len(self)), column].astype(np.int64)
 
 
-def covariance(answers: Answers) -> Links:
-    """How far the probabilities of two classes rise and fall together over pictures: their covariance where it is above zero.
+@dataclass(frozen=True)
+class Sums:
+    """Links that are sums over pictures, and their `grain`: how much one picture adds, where it adds anything.
 
-    It asks no label. Of calibrated probabilities, the sum of p_i · p_j is what labels of class i put on class j, so that the
-    covariance is the confusion beyond that of classes that have nothing to do with each other. Hinton et al. 2015 cluster it.
+    A sum of probabilities of 12 with a grain of 0.2 is as sure as a count of 60.
     """
-    sums = np.zeros(answers.n_classes)
-    if answers.classes is None:
-        sums = answers.probs.sum(axis=0, dtype=np.float64)
-    else:
-        there = answers.classes >= 0
-        sums = np.bincount(answers.classes[there], answers.probs[there], answers.n_classes)
-    n = max(1, len(answers))
-    return summed(answers.probs, answers.classes, answers.n_classes).scaled(1 / n).beyond(sums / n)
+
+    links: Links
+    grain: float
 
 
-def confusion(answers: Answers) -> Links:
-    """What labeled pictures of one class put on another, both ways: the sum over pictures of class i of the probability of j."""
+def together(answers: Answers) -> Sums:
+    """The sum over pictures of p_i · p_j: how often two classes are thought probable of one picture. It asks no label.
+
+    Of this, what two classes have that have nothing to do with one another is taken away later (background.py); taking away
+    the product of their means instead leaves the covariance of predictions, which Hinton et al. 2015 cluster.
+    """
+    probs = answers.probs if answers.classes is None else np.where(answers.classes >= 0, answers.probs, np.float32(0))
+    sum_1, sum_2, sum_4 = (np.power(probs, n, dtype=np.float64).sum(axis=1) for n in (1, 2, 4))
+    added, squared = float((sum_1**2 - sum_2).sum()), float((sum_2**2 - sum_4).sum())
+    return Sums(products(probs, answers.classes, answers.n_classes), squared / added if added > 0 else 1.0)
+
+
+def confusion(answers: Answers) -> Sums:
+    """The probability that pictures labeled i put on j and those labeled j on i: the confusion matrix, but without throwing
+    away how sure the model was."""
     n, k = answers.n_classes, answers.probs.shape[1]
     known = answers.labels >= 0
-    labels = np.repeat(answers.labels[known], k)
-    columns = (
-        np.tile(np.arange(n), int(known.sum())) if answers.classes is None else answers.classes[known].ravel()
-    ).astype(np.int64)
-    return linked(labels, columns, answers.probs[known].ravel(), n)
+    rows = np.repeat(answers.labels[known], k)
+    columns = np.tile(np.arange(n), int(known.sum())) if answers.classes is None else answers.classes[known].ravel()
+    weights = answers.probs[known].ravel().astype(np.float64)
+    wrong = weights[(columns >= 0) & (columns != rows)]
+    added = float(wrong.sum())
+    grain = float((wrong**2).sum()) / added if added > 0 else 1.0
+    return Sums(counted(rows, columns.astype(np.int64), weights, n), grain)
 
 
 def mistakes(answers: Answers) -> Links:
-    """How many labeled pictures of one class have another as their most probable class, both ways."""
+    """How many labeled pictures of one class have the other as their most probable class, both ways."""
     known = answers.labels >= 0
-    return linked(
-        answers.labels[known], answers.best()[known], np.ones(int(known.sum()), np.float32), answers.n_classes
-    )
+    return counted(answers.labels[known], answers.best()[known], np.ones(int(known.sum())), answers.n_classes)

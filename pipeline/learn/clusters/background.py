@@ -1,0 +1,56 @@
+"""What two classes are confused with no reason, and the bonds that are surely more than that.
+
+A model puts a little on every class, and on some more than on others. So between classes that have nothing to do with one
+another, a link is about b_i · b_j: a number for each class. These numbers are fitted to all links but the bonds, those that
+are more than that by more than chance, over and over until the bonds stay the same. Without this, what is small but common
+to all classes decides about clusters, and classes that nobody confuses lump together.
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from secondlook.pipeline.learn.clusters.answers import Sums
+from secondlook.pipeline.learn.clusters.links import Doubles, Links, of_entries
+
+FALSE = 0.05  # chance that a pair among all is taken for a bond which is none
+ROUNDS = 30
+TINY = 1e-300
+
+
+def bonds(sums: Sums) -> Links:
+    """The links that surely exceed the background, with what they exceed it by as their weights."""
+    links = sums.links
+    usual, beyond = background(sums)
+    rows = links.rows()
+    weights = np.where(beyond, links.weights - usual[rows] * usual[links.others], 0.0)
+    return of_entries(rows, links.others, weights, links.n_classes)
+
+
+def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
+    """(b (K,), which entries (E,) of the links are bonds)."""
+    links = sums.links
+    n, rows = links.n_classes, links.rows()
+    needed = math.log(max(1.0, n * (n - 1) / 2) / FALSE)
+    usual = links.degrees() / math.sqrt(max(links.total, TINY))
+    beyond = np.zeros(len(rows), np.bool_)
+    for _ in range(ROUNDS):
+        weight = np.bincount(rows[~beyond], links.weights[~beyond], n)
+        expected = usual.sum() - usual - np.bincount(rows[beyond], usual[links.others[beyond]], n)
+        fitted = np.sqrt(
+            usual * weight / np.maximum(expected, TINY)
+        )  # its fixed point is weight / expected, its steps are half
+        now = surprise(links.weights / sums.grain, fitted[rows] * fitted[links.others] / sums.grain) > needed
+        settled = np.array_equal(now, beyond) and np.allclose(fitted, usual, rtol=1e-3)
+        usual, beyond = fitted, now
+        if settled:
+            break
+    return usual, beyond
+
+
+def surprise(counts: Doubles, expected: Doubles) -> Doubles:
+    """At least so large is -log of the chance of this many where so many are expected: Chernoff's bound for Poisson counts."""
+    more = counts > expected
+    ratio = np.where(more, counts, 1.0) / np.where(more, np.maximum(expected, TINY), 1.0)
+    return np.where(more, counts * np.log(ratio) - counts + expected, 0.0)
