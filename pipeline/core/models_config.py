@@ -88,7 +88,12 @@ class SpecialistSettings(Checked):
 
     section = "specialists"
     epochs: int = setting(6, "passes over a cluster's pictures and as many others", low=1)
-    rate: float = setting(0.02, "highest learning rate: they start from the generalist", low=1e-6, high=10.0)
+    rate: float = setting(
+        0.0,
+        "highest learning rate; 0: a fifth of the generalist's, from which they start",
+        low=0.0,
+        high=10.0,
+    )
     inside: float = setting(0.5, "share of the pictures of a step that are of the cluster", low=0.1, high=0.9)
     soft: float = setting(
         0.5,
@@ -97,8 +102,23 @@ class SpecialistSettings(Checked):
         high=1.0,
     )
     active: int = setting(3, "the most probable classes of the generalist, whose specialists are asked", low=1, high=50)
+    folds: int = setting(
+        2,
+        "folds whose held-out pictures tell which specialists are kept: from each such fold's net all are fitted",
+        unit="folds",
+        low=1,
+        high=20,
+    )
     confidence: float = setting(
         0.90, "a specialist is kept where out-of-fold data say with this confidence that it helps", low=0.5, high=0.999
+    )
+    levels: int = setting(
+        1, "2: clusters that stay hard in spite of their specialist are divided once more", low=1, high=2
+    )
+    on: str = setting(
+        "here",
+        "where they are fitted: `here`, side by side on the cores or the GPU, or on `spark`, a task each",
+        choices=("here", "spark"),
     )
     seed: int = setting(7, "seed of order and weights", low=0)
 
@@ -108,9 +128,13 @@ class DistillSettings(Checked):
     """Small students, taught by larger models."""
 
     section = "distill"
+    teacher: str = setting(
+        "generalist",
+        "who teaches: `generalist` or `specialists` (the newest), or a model of the lake by name",
+    )
     students: str = setting(
         "mobilenet-v1:0.5",
-        "nets by name, with commas between, that are taught side by side",
+        "nets by name, with commas between, that are taught side by side; resnet:16@24 sees pictures of 24 pixels",
     )
     image_px: int = setting(
         0, "side of the students' pictures, the resolution ρ of MobileNet; 0: the teacher's", low=0, high=1024
@@ -123,9 +147,15 @@ class DistillSettings(Checked):
     temperature: float = setting(4.0, "how far probabilities are evened out", low=0.5, high=100.0)
     soft: float = setting(0.9, "weight of the teacher beside the labels", low=0.0, high=1.0)
     standardize: bool = setting(False, "logits are standardized first: the student need not reach the teacher's scale")
+    answers: str = setting(
+        "live",
+        "`live`: the teacher is asked of each picture as it is changed for the students; `stored`: its predictions of the lake, out of fold where there is a label, which repeat no wrong label that it learned",
+        choices=("live", "stored"),
+    )
     unlabeled: bool = setting(True, "pictures without a label are learned from too: the teacher labels them")
     epochs: int = setting(24, "passes over the pictures", low=1)
     batch: int = setting(128, "pictures in one step", unit="pictures", low=1)
+    rate: float = setting(0.1, "highest learning rate, of SGD with Nesterov's momentum", low=1e-6, high=10.0)
     prune: float = setting(
         0.0, "share of channels that are cut out of a student, after which it is taught again", low=0.0, high=0.95
     )
