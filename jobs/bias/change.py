@@ -11,12 +11,12 @@ import pyarrow.compute as pc
 
 from secondlook.jobs.bias import counting, marks
 from secondlook.jobs.bias.groups import grouping as grouping_of
+from secondlook.jobs.helped.judged import flags, is_in, leaked, named, there, verified_labels, whole
 from secondlook.jobs.lake import classes as class_lists
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.attributes import read as read_attributes
 from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
-from secondlook.jobs.lake.verified import agreed
 from secondlook.jobs.lint import labels as doubts
 from secondlook.jobs.lint.carried import carrier as carried
 from secondlook.jobs.lint.on_driver import LocalTables
@@ -36,7 +36,7 @@ Codes = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 Paired = Callable[[Measure, Flags, Flags, Flags, str], Twice]  # measure, whether before, whether after, among, note
 
-DOUBT, LEAK = "SL101", "SL203"
+DOUBT = "SL101"
 LOWER_BOUND = "wrong labels that people found: others may be wrong that nobody has looked at"
 CHOSEN = "of the labels that people verified, which need not be like all others"
 GIVEN = "by the labels of the later version, some of which may be wrong"
@@ -102,31 +102,31 @@ def _pictures(lake: Lake, before: Version, after: Version, settings: Settings) -
         rows = lake.latest("samples", version, ["sample_id", "content_id", "attributes"])
         rows = rows.filter(pc.is_valid(rows["content_id"]))
         labels = lake.latest("labels", version, ["sample_id", "label", "seq"])
-        at = pc.index_in(rows["sample_id"], value_set=_whole(labels["sample_id"]))
-        rows = rows.append_column("label", classes.read(labels["label"], labels["seq"]).take(_whole(at)))
+        at = pc.index_in(rows["sample_id"], value_set=whole(labels["sample_id"]))
+        rows = rows.append_column("label", classes.read(labels["label"], labels["seq"]).take(whole(at)))
         tables.append(rows)
     first, second = tables
     # A picture whose bytes were replaced is another picture: one went, one came.
-    left = pc.index_in(first["sample_id"], value_set=_whole(second["sample_id"]))
-    stays = pc.equal(_whole(second["content_id"]).take(_whole(left)), _whole(first["content_id"])).fill_null(False)
+    left = pc.index_in(first["sample_id"], value_set=whole(second["sample_id"]))
+    stays = pc.equal(whole(second["content_id"]).take(whole(left)), whole(first["content_id"])).fill_null(False)
     gone = first.filter(pc.invert(stays))
     rows = pa.concat_tables([second, gone])
     column = meant.applied(rows["attributes"])
     grouping = _with_values_of(grouping_of(lake, after, settings), column.slice(second.num_rows))
-    ids, content = _whole(rows["sample_id"]), _whole(rows["content_id"])
-    at = pc.index_in(ids, value_set=_whole(first["sample_id"]))
-    same = pc.equal(_whole(first["content_id"]).take(at), content).fill_null(False)
+    ids, content = whole(rows["sample_id"]), whole(rows["content_id"])
+    at = pc.index_in(ids, value_set=whole(first["sample_id"]))
+    same = pc.equal(whole(first["content_id"]).take(at), content).fill_null(False)
     now = np.arange(rows.num_rows) < second.num_rows
     was = np.asarray(same.to_numpy(zero_copy_only=False), bool)
-    labels = _whole(first["label"]).take(at)
-    return grouping, _Pictures(ids, content, codes(column, grouping), was, now, labels, _whole(rows["label"]))
+    labels = whole(first["label"]).take(at)
+    return grouping, _Pictures(ids, content, codes(column, grouping), was, now, labels, whole(rows["label"]))
 
 
 def _with_values_of(grouping: Grouping, removed: pa.ChunkedArray) -> Grouping:
     """The grouping with the values that only removed pictures have."""
     if not len(removed):
         return grouping
-    found = said(_whole(removed), list(grouping.attributes))
+    found = said(whole(removed), list(grouping.attributes))
     values = []
     for name, its, those in zip(grouping.attributes, grouping.values, found, strict=True):
         bins = grouping.bins.get(name)
@@ -136,17 +136,11 @@ def _with_values_of(grouping: Grouping, removed: pa.ChunkedArray) -> Grouping:
     return dataclasses.replace(grouping, values=tuple(values))
 
 
-def _whole(values: pa.ChunkedArray | pa.Array) -> pa.Array:
-    if not isinstance(values, pa.ChunkedArray):
-        return values
-    return pa.concat_arrays([*values.chunks, pa.array([], values.type)])
-
-
 def _clusters(lake: Lake, after: Version, content_id: pa.Array) -> Codes:
     """(N,) which pictures are copies of one another, near ones as lint last found them; -1 for one that has none."""
     carrier, found = LocalTables(lake, after), dataset.findings(lake, after)
     known = counting.clusters(carrier, marks.near(carrier, found) if found is not None else ())
-    number = known["cluster"].combine_chunks().take(pc.index_in(content_id, value_set=_whole(known["content_id"])))
+    number = known["cluster"].combine_chunks().take(pc.index_in(content_id, value_set=whole(known["content_id"])))
     return np.asarray(number.fill_null(-1).to_numpy(zero_copy_only=False), np.int64)
 
 
@@ -175,9 +169,12 @@ def _doubted(
     labels = (them.label_before, them.label_after)
     for version, model, label in zip((before, after), models, labels, strict=True):
         assert model is not None
-        doubted.append(_in(them.sample_id, _doubts(lake, version, settings)))
-        seen, _ = _judged(lake, after, model, them)
-        judged = judged & seen & _in(label, pa.array(model.classes, pa.string()))
+        doubted.append(is_in(them.sample_id, _doubts(lake, version, settings)))
+        judged = (
+            judged
+            & there(named(lake, after, model, them.content_id))
+            & is_in(label, pa.array(model.classes, pa.string()))
+        )
     yield paired(measures.doubts().measure, doubted[0], doubted[1], judged, "")
 
 
@@ -196,31 +193,23 @@ def _found_wrong(lake: Lake, after: Version, them: _Pictures, paired: Paired) ->
     if not decided.num_rows or not _differs(them.label_before, them.label_after)[them.both].any():
         return
     told = class_lists.read(lake, after).read(decided["label"], decided["seq"])
-    at = pc.index_in(them.sample_id, value_set=_whole(decided["sample_id"]))
+    at = pc.index_in(them.sample_id, value_set=whole(decided["sample_id"]))
     truth = told.take(at)
-    labeled = them.both & _there(them.label_before) & _there(them.label_after)
+    labeled = them.both & there(them.label_before) & there(them.label_after)
     wrong = [_differs(label, truth) for label in (them.label_before, them.label_after)]
     found = measures.doubts().measure
     mended = dataclasses.replace(
         found, name="labels that people found wrong", outcome="has a label that people found wrong"
     )
     yield paired(mended, wrong[0], wrong[1], labeled, LOWER_BOUND)
-    truth = _verified(lake, after, them)
-    among = labeled & _there(truth)
+    truth = verified_labels(lake, after, them.content_id)
+    among = labeled & there(truth)
     if among.any():
         wrong = [_differs(label, truth) for label in (them.label_before, them.label_after)]
         sure = dataclasses.replace(
             found, name="wrong labels, verified", outcome="has another label than people agreed on"
         )
         yield paired(sure, wrong[0], wrong[1], among, CHOSEN)
-
-
-def _verified(lake: Lake, after: Version, them: _Pictures) -> pa.Array:
-    """(N,) the class that people agreed on for each picture, by `after`; null where they did not."""
-    classes = class_lists.read(lake, after)
-    told = agreed(lake, after)
-    names = pa.array([classes.shown(name) for name in told.values()], pa.string())
-    return names.take(pc.index_in(them.content_id, value_set=pa.array(told, pa.string())))
 
 
 # What models say
@@ -233,29 +222,20 @@ def _model(lake: Lake, version: Version, after: Version) -> Model | None:
     return dataset.model_named(lake, after, dataset.newest_model(lake, version).name)
 
 
-def _judged(lake: Lake, after: Version, model: Model, them: _Pictures) -> tuple[Flags, pa.Array]:
-    """(N,) whether a model looked at a picture, always out of sample, and (N,) which class it names."""
-    rows = dataset.predictions(lake, after, model.name)
-    rows = rows.filter(pc.greater(pc.list_value_length(rows["classes"]), 0))
-    best = pa.array(model.classes, pa.string()).take(_whole(pc.list_element(rows["classes"], 0)))
-    named = best.take(pc.index_in(them.content_id, value_set=_whole(rows["content_id"])))
-    return _there(named), named
-
-
 def _accuracy(lake: Lake, before: Version, after: Version, them: _Pictures, paired: Paired) -> Iterator[Twice]:
     """The old and the new model on the same pictures, by one and the same label of each."""
     old, new = (_model(lake, version, after) for version in (before, after))
     if old is None or new is None or old.name == new.name:
         return
-    (seen, said_before), (seen_again, said_after) = (_judged(lake, after, one, them) for one in (old, new))
-    judged = them.both & seen & seen_again & ~_leaked(lake, after, them)
-    truth = _verified(lake, after, them)
+    said_before, said_after = (named(lake, after, one, them.content_id) for one in (old, new))
+    judged = them.both & there(said_before) & there(said_after) & ~leaked(lake, after, them.sample_id)
+    truth = verified_labels(lake, after, them.content_id)
     for measure, label, note in (
         (measures.accuracy().measure, them.label_after, GIVEN),
         (measures.verified().measure, truth, CHOSEN),
     ):
-        known = _in(label, pa.array(sorted({*old.classes} | {*new.classes}), pa.string()))
-        right = [_flags(pc.equal(named, label)) for named in (said_before, said_after)]
+        known = is_in(label, pa.array(sorted({*old.classes} | {*new.classes}), pa.string()))
+        right = [flags(pc.equal(one, label)) for one in (said_before, said_after)]
         if (judged & known).any():
             yield paired(measure, right[0], right[1], judged & known, note)
     yield from _missed(
@@ -264,36 +244,17 @@ def _accuracy(lake: Lake, before: Version, after: Version, them: _Pictures, pair
 
 
 def _missed(
-    label: pa.Array, named: tuple[pa.Array, pa.Array], judged: Flags, known: Sequence[str], paired: Paired
+    label: pa.Array, both: tuple[pa.Array, pa.Array], judged: Flags, known: Sequence[str], paired: Paired
 ) -> Iterator[Twice]:
     """How often each class is missed, of those that the audit compares one by one: some groups are failed in one class only."""
     counted = pc.value_counts(pc.filter(label, pa.array(judged))).to_pylist()
     frequent = measures.chosen({one["values"]: one["counts"] for one in counted if one["values"] in known})
     by_name = {one.measure.name: one.measure for one in measures.errors(frequent, others=False)}
     for name in frequent:
-        mine = judged & _flags(pc.equal(label, name))
-        missed = [_flags(pc.not_equal(said_, name)) for said_ in named]
+        mine = judged & flags(pc.equal(label, name))
+        missed = [flags(pc.not_equal(one, name)) for one in both]
         yield paired(by_name[f"false negatives: {name}"], missed[0], missed[1], mine, GIVEN)
 
 
-def _leaked(lake: Lake, version: Version, them: _Pictures) -> Flags:
-    found = dataset.findings(lake, version)
-    if found is None:
-        return np.zeros(len(them), bool)
-    return _in(them.sample_id, found["subject"].filter(pc.equal(found["rule"], LEAK)))
-
-
-def _in(values: pa.Array, known: pa.ChunkedArray | pa.Array) -> Flags:
-    return _flags(pc.is_in(values, value_set=_whole(known), skip_nulls=True))
-
-
 def _differs(label: pa.Array, truth: pa.Array) -> Flags:
-    return _flags(pc.not_equal(label, truth))
-
-
-def _there(values: pa.Array) -> Flags:
-    return np.asarray(pc.is_valid(values).to_numpy(zero_copy_only=False), bool)
-
-
-def _flags(values: pa.Array) -> Flags:
-    return np.asarray(values.fill_null(False).to_numpy(zero_copy_only=False), bool)
+    return flags(pc.not_equal(label, truth))
