@@ -34,8 +34,12 @@ class Specialist:
 
     def log_probs(self, pictures: Tensor) -> Tensor:
         """Pictures (n, 3, side, side) → (n, C + 1) in float32: its classes, then the dustbin, in the data's shares."""
-        logits = self.net(pictures).float()
-        return torch.log_softmax(Cut.of(self.members, logits.shape[1]).to(logits.device).narrowed(logits), dim=1)
+        return torch.log_softmax(narrowed(self.net(pictures).float(), self.members), dim=1)
+
+
+def narrowed(logits: Tensor, members: Tensor) -> Tensor:
+    """Logits (n, K) of all classes → (n, C + 1) of `members` (C,) and the dustbin: see `Cut`."""
+    return Cut.of(members, logits.shape[1]).to(logits.device).narrowed(logits)
 
 
 @dataclass(frozen=True)
@@ -152,6 +156,7 @@ def fit(
     inside: float = 0.5,
     soft: float = 0.5,
     start: nn.Module | None = None,
+    on_epoch: Callable[[int, Sequence[float]], None] = lambda epoch, losses: None,
     keep: Keep | None = None,
     resume: Kept | None = None,
     advance: Advance = lambda n: None,
@@ -177,6 +182,6 @@ def fit(
 
     loop.fit(
         [Learner(net, loss)], pictures(order), recipe, where,
-        teach=teach if soft else None, keep=keep, resume=resume, advance=advance,
+        teach=teach if soft else None, on_epoch=on_epoch, keep=keep, resume=resume, advance=advance,
     )  # fmt: skip
     return Specialist(net, asked)
