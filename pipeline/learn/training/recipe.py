@@ -19,6 +19,7 @@ class Recipe:
     decay: float = 5e-4
     momentum: float = 0.9
     warm_up: float = 0.2
+    body: float = 1.0  # the rate of all layers but `last` is this share of it: less where they were pretrained
     smoothing: float = 0.1
     flip: bool = True
     shift: float = 0.125

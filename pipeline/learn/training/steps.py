@@ -27,17 +27,22 @@ def autocast(recipe: Recipe, where: torch.device) -> Any:
 
 
 def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW; normalization and biases don't decay.
+    """SGD with Nesterov's momentum, or AdamW; normalization and biases don't decay, and `share` is of the rate.
 
     On a GPU all weights change in one kernel, which also looks after loss scaling without waiting for the GPU.
     """
-    there = [weight for weight in net.parameters() if weight.requires_grad]
+    there = [(name.startswith("last."), weight) for name, weight in net.named_parameters() if weight.requires_grad]
     groups: list[dict[str, Any]] = [
-        {"params": [weight for weight in there if weight.ndim > 1], "weight_decay": recipe.decay},
-        {"params": [weight for weight in there if weight.ndim <= 1], "weight_decay": 0.0},
+        {
+            "params": [weight for is_last, weight in there if is_last == last and (weight.ndim > 1) == decays],
+            "weight_decay": recipe.decay if decays else 0.0,
+            "share": 1.0 if last else recipe.body,
+        }
+        for last in (False, True)
+        for decays in (True, False)
     ]
     groups = [group for group in groups if group["params"]]
-    fused = True if any(weight.is_cuda for weight in there) else None
+    fused = True if any(weight.is_cuda for _, weight in there) else None
     if recipe.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=recipe.rate, fused=fused)
     return torch.optim.SGD(groups, lr=recipe.rate, momentum=recipe.momentum, nesterov=True, fused=fused)
@@ -68,7 +73,7 @@ class Stepper:
     def step(self, loss: Tensor, rate: float) -> None:
         """Change the net against the gradient of a loss, at a share of the recipe's rate."""
         for part in self.optimizer.param_groups:
-            part["lr"] = self.recipe.rate * rate
+            part["lr"] = self.recipe.rate * part["share"] * rate
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.scaler.step(self.optimizer)
