@@ -68,7 +68,7 @@ class Better:
 class Point:
     """One student's file, or a teacher.
 
-    model: as the lake names it; net: `mobilenet-v1:0.5`; numbers: `float32`, `int8`; teacher: the point it is compared with, "" of a
+    model: as the lake names it; net: `mobilenet-v1:0.5`; image_px: the side of its pictures; numbers: `float32`, `int8`; teacher: the point it is compared with, "" of a
     teacher. n: pictures. conditional: accuracy where only the classes of the label's cluster are allowed. latency, latency_64:
     seconds for a batch of 1, of 64; median of the rounds, with quartiles as the interval. madds, params, bytes: nan where there is no single net.
     gap: between the best and the worst group of one attribute. groups, forgotten: against the teacher, `groups` those with
@@ -89,6 +89,7 @@ class Point:
     params: float
     bytes: float
     numbers: str = "float32"
+    image_px: int = 0
     teacher: str = ""
     conditional: Estimate | None = None
     gap: Estimate | None = None

@@ -144,6 +144,9 @@ TABLES: dict[str, Table] = {
             parent=TEXT,
             evidence=TEXT,
         ),
+        # What was measured of a student, or of a teacher beside it, on held-out pictures (JSON: pipeline.core.frontier.Point). All
+        # points of one run share their `seq`; what they were measured on stands in the version's summary.
+        _table("frontier", "model seq", model=TEXT, role=TEXT, figures=TEXT),
         # `model` is what made the vector, a model's `embedder`: models with one frozen backbone share its vectors.
         _table("embeddings", "content_id model", content_id=TEXT, model=TEXT, vector=pa.list_(pa.float32())),
         # The most probable classes as indices into the model's list, most probable first, with their probabilities.
