@@ -7,6 +7,7 @@ to all classes decides about clusters, and classes that nobody confuses lump tog
 """
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -19,13 +20,26 @@ ROUNDS = 30
 TINY = 1e-300
 
 
-def bonds(sums: Sums) -> Links:
-    """The links that surely exceed the background, with what they exceed it by as their weights."""
+@dataclass(frozen=True)
+class Confused:
+    """Links between K classes, and what of them is no background.
+
+    `usual` (K,): b. `bonds`: the links that surely exceed the background, with what they exceed it by as their weights.
+    """
+
+    links: Links
+    grain: float
+    usual: Doubles
+    bonds: Links
+
+
+def confused(sums: Sums) -> Confused:
+    """Links with their background and their bonds."""
     links = sums.links
     usual, beyond = background(sums)
     rows = links.rows()
     weights = np.where(beyond, links.weights - usual[rows] * usual[links.others], 0.0)
-    return of_entries(rows, links.others, weights, links.n_classes)
+    return Confused(links, sums.grain, usual, of_entries(rows, links.others, weights, links.n_classes))
 
 
 def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:

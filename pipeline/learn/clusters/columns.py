@@ -93,7 +93,7 @@ def _bound(bonds: Links, clusters: list[Cluster]) -> list[Cluster]:
         while len(members) > 1:
             inside = bonds.among(members).degrees()
             beyond = inside - degrees[members] * (degrees[members].sum() - degrees[members]) / total
-            if beyond.min() > 0 or len(members) == 2 and inside.min() > 0:
+            if beyond.min() > 0 or (len(members) == 2 and inside.min() > 0):
                 kept.append((float(inside.sum()), tuple(members.tolist())))
                 break
             members = np.delete(members, int(beyond.argmin()))

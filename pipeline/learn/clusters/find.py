@@ -3,17 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
-
 from secondlook.pipeline.core.errors import unknown
 from secondlook.pipeline.learn.clusters.answers import Answers, confusion, together
-from secondlook.pipeline.learn.clusters.background import bonds
+from secondlook.pipeline.learn.clusters.background import Confused, confused
 from secondlook.pipeline.learn.clusters.columns import by_columns
 from secondlook.pipeline.learn.clusters.greedy import greedy
 from secondlook.pipeline.learn.clusters.links import Links
 from secondlook.pipeline.learn.clusters.pairs import Cluster, excess
 
-SUMS = {"covariance": together, "confusion": confusion, "greedy": confusion}
+SUMS = {"covariance": together, "confusion": confusion, "greedy": together}
 METHODS = tuple(SUMS)
 EACH = 40  # numbers up to which each one is tried; beyond, every tenth part more
 
@@ -26,28 +24,29 @@ class Tried:
     excess: float
 
 
-def links_of(answers: Answers, method: str) -> Links:
-    """The bonds that a method looks at; UserError for a method that is none."""
+def links_of(answers: Answers, method: str) -> Confused:
+    """The links that a method looks at; UserError for a method that is none."""
     if method not in SUMS:
         raise unknown("method", method, METHODS)
-    return bonds(SUMS[method](answers))
+    return confused(SUMS[method](answers))
 
 
-def find(links: Links, method: str, n: int = 0, largest: int = 0, seed: int = 0) -> list[Cluster]:
-    """Clusters of the classes that `links` (of `links_of`) bind: class numbers, ascending; the strongest first.
+def find(seen: Confused, method: str, n: int = 0, largest: int = 0, seed: int = 0) -> list[Cluster]:
+    """Clusters of confused classes: class numbers, ascending; the strongest first.
 
-    `n`: how many; 0: as many as `tried` finds best, or with `greedy`, whose clusters may overlap, as it takes. `largest`:
-    classes in one cluster at most; 0: no limit, with `greedy` 8. `greedy` takes numpy alone.
+    `seen`: what `links_of` makes of answers. `n`: how many; 0: as many as `tried` finds best, or with `greedy`, whose clusters
+    may overlap, as it takes. `largest`: classes in one cluster at most; 0: no limit, with `greedy` 8. `greedy` takes numpy
+    alone, the others scikit-learn.
     """
     if method == "greedy":
-        return greedy(links, n, largest)
-    return by_columns(links, n or best(tried(links, largest, seed)), largest, seed)
+        return greedy(seen, n, largest)
+    return by_columns(seen.bonds, n or best(tried(seen.bonds, largest, seed)), largest, seed)
 
 
-def tried(links: Links, largest: int, seed: int) -> list[Tried]:
-    """What each number of clusters holds of the bonds beyond chance, by k-means."""
-    most = int((links.degrees() > 0).sum()) // 2
-    return [Tried(n, excess(links, by_columns(links, n, largest, seed))) for n in _numbers(most)]
+def tried(bonds: Links, largest: int, seed: int) -> list[Tried]:
+    """What each number of clusters, by k-means, holds of the bonds beyond chance."""
+    most = int((bonds.degrees() > 0).sum()) // 2
+    return [Tried(n, excess(bonds, by_columns(bonds, n, largest, seed))) for n in _numbers(most)]
 
 
 def best(candidates: list[Tried]) -> int:
@@ -60,8 +59,3 @@ def _numbers(most: int) -> Iterator[int]:
     while n <= most:
         yield n
         n = max(n + 1, round(n * 1.1)) if n >= EACH else n + 1
-
-
-def classes_in(clusters: list[Cluster]) -> int:
-    """How many classes are in any cluster."""
-    return len(np.unique([one for cluster in clusters for one in cluster]))

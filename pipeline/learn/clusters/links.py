@@ -44,11 +44,6 @@ class Links:
         """(K,) sum of each class's weights."""
         return np.bincount(self.rows(), self.weights, self.n_classes)
 
-    def of(self, one: int) -> tuple[Ints, Doubles]:
-        """Who a class is linked to, and how much."""
-        part = slice(self.starts[one], self.starts[one + 1])
-        return self.others[part], self.weights[part]
-
     def among(self, classes: npt.NDArray[np.integer]) -> "Links":
         """The links among some classes (ascending), which are numbered anew in that order."""
         starts, ends = self.starts[classes], self.starts[np.asarray(classes) + 1]
