@@ -59,6 +59,10 @@ VERBS: dict[str, dict[str, Verb]] = {
         "export": Verb("export.export", "export", "The corrected dataset back out."),
         "card": Verb("card.card", "card", "What the dataset is, for people and for dataset hubs."),
     },
+    "Models": {
+        "distill": Verb("distill.distill", "distill", "Small students, taught by a large model, for cheap devices."),
+        "helped": Verb("helped.helped", "helped", "Did cleaning help: this model beside the one before."),
+    },
     "The history of labels": {
         "log": Verb("history.history", "log", "Versions, newest first."),
         "diff": Verb("history.history", "diff", "Labels that differ between two versions."),
