@@ -17,7 +17,7 @@ K = 3
 
 
 def net(seed: int) -> nn.Module:
-    return make(NetSpec("quick:2", K, 8), seed, CPU)
+    return make(NetSpec("quick:4", K, 8), seed, CPU)
 
 
 def pictures(n: int = 6, side: int = 8) -> Tensor:

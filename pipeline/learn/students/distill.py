@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.core.errors import unknown
-from secondlook.pipeline.learn.training.loop import Loss, Shown
+from secondlook.pipeline.learn.training.loop import Loss, Shown, by_row
 
 TEACHER = "teacher"
 METHODS = ("soft", "logits", "decoupled")
@@ -103,16 +103,19 @@ def remembered(logits: Tensor, loss: Loss) -> Loss:
     What it said out of fold repeats no wrong label that it learned; but it saw each picture unchanged only.
     """
 
+    said_of = by_row(logits)
+
     def told(student: Tensor, shown: Shown) -> Tensor:
-        said = logits[shown.rows.to(logits.device)].to(student.device, non_blocking=True)
-        return loss(student, replace(shown, said={**shown.said, TEACHER: said}))
+        return loss(student, replace(shown, said={**shown.said, TEACHER: said_of(shown)}))
 
     return told
 
 
 def _beside_labels(labels: Tensor, soft: float, match: Match, standardize: bool, smoothing: float) -> Loss:
+    label_of = by_row(labels)
+
     def loss(logits: Tensor, shown: Shown) -> Tensor:
-        told = labels[shown.rows.to(labels.device)].to(logits.device, non_blocking=True)
+        told = label_of(shown)
         total = torch.zeros(len(logits), device=logits.device)
         if soft < 1:
             hard = nn.functional.cross_entropy(
