@@ -9,6 +9,9 @@ import os
 import uuid
 from typing import TYPE_CHECKING
 
+from fsspec import AbstractFileSystem
+from fsspec.implementations.local import LocalFileSystem
+
 from secondlook.jobs.lake.store import Lake
 
 if TYPE_CHECKING:
@@ -20,8 +23,8 @@ FOLDER = "unfinished"
 class Checkpoint:
     """The newest state of one fit: `resume=checkpoint.kept(), keep=checkpoint.keep` make `fit` go on where it was."""
 
-    def __init__(self, lake: Lake, path: str) -> None:
-        self.lake, self.path = lake, path
+    def __init__(self, fs: AbstractFileSystem, path: str) -> None:
+        self.fs, self.path = fs, path
 
     def kept(self) -> "Kept | None":
         """What was kept last; None where nothing was, or where the file is not what it was when it was written."""
@@ -30,22 +33,22 @@ class Checkpoint:
 
         from secondlook.pipeline.learn.training.kept import Kept
 
-        if not self.lake.fs.exists(self.path):
+        if not self.fs.exists(self.path):
             return None
-        data = self.lake.fs.cat_file(self.path)
+        data = self.fs.cat_file(self.path)
         try:
             arrays = load(data)
         except SafetensorError:
             return None
-        return Kept(arrays, json.loads(_metadata(data)["facts"]))
+        return Kept(arrays, json.loads(metadata(data)["facts"]))
 
     def keep(self, kept: "Kept") -> None:
         """Replace it, in one step: who is killed meanwhile finds the one before."""
         from safetensors.torch import save
 
         data = save(kept.arrays, {"facts": json.dumps(kept.facts)})
-        if not self.lake.local:  # an object is there when all of it is
-            self.lake.fs.pipe_file(self.path, data)
+        if not isinstance(self.fs, LocalFileSystem):  # an object is there when all of it is
+            self.fs.pipe_file(self.path, data)
             return
         half = f"{self.path}.{uuid.uuid4().hex}"
         with open(half, "wb") as stream:
@@ -55,7 +58,7 @@ class Checkpoint:
         os.replace(half, self.path)
 
 
-def _metadata(data: bytes) -> dict[str, str]:
+def metadata(data: bytes) -> dict[str, str]:
     """The texts in a safetensors file: its header is JSON, after 8 bytes that tell its length."""
     length = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + length])["__metadata__"])
@@ -69,7 +72,7 @@ class Checkpoints:
 
     def of(self, fit: str) -> Checkpoint:
         """The checkpoint of one of its fits, such as fold-3."""
-        return Checkpoint(self.lake, f"{self.lake.folder('models', self.name, FOLDER)}/{fit}.safetensors")
+        return Checkpoint(self.lake.fs, f"{self.lake.folder('models', self.name, FOLDER)}/{fit}.safetensors")
 
     def remove(self) -> None:
         """Remove all: once the model is committed, nothing goes on from them."""

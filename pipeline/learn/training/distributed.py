@@ -8,10 +8,11 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
+
+from secondlook.pipeline.core.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,12 @@ class Group:
         return slice(self.rank, None, self.size)
 
     def weight(self, n: int) -> float:
-        """What the mean loss of this process's share of n pictures counts, so that the mean over processes is that of all n."""
+        """What the mean loss of this process's share of n pictures counts, so that the mean over processes is that of all n.
+
+        Raises UserError where there are fewer pictures than processes.
+        """
+        if n < self.size:
+            raise UserError(f"a step of {n} pictures can't be shared by {self.size} processes; take fewer of them")
         return self.size * len(range(n)[self.part]) / n
 
     def joined(self, net: nn.Module) -> nn.Module:
@@ -70,10 +76,3 @@ def own_device(where: torch.device) -> torch.device:
     mine = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     torch.cuda.set_device(mine)
     return mine
-
-
-def bare(net: nn.Module) -> nn.Module:
-    """The net inside what `joined` and torch.compile make of it."""
-    if isinstance(net, nn.parallel.DistributedDataParallel):
-        net = net.module
-    return cast(nn.Module, getattr(net, "_orig_mod", net))
