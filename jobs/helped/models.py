@@ -11,7 +11,8 @@ from secondlook.jobs.lake.dataset import Model
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.pipeline.core.errors import UserError, unknown
 
-ABOUT_THE_MACHINE = ("threads", "device", "top_k", "files")  # settings that leave a model what it is
+# Settings that leave a model what it is; `students`: it is one of them, whoever was taught beside it.
+BESIDE = ("threads", "device", "top_k", "files", "students")
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class Known:
         >>> Known("student-mobilenet-v1-0.5-0123456789ab-int8", "student", "mobilenet-v1:0.5", {}, 4).line
         'student-mobilenet-v1-0.5-int8'
         """
-        return re.sub(r"-[0-9a-f]{12}(?=-|$)", "", self.name)
+        return _line(self.name)
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Pair:
     before: Known
     after: Known
     differ: Sequence[str]
+
+
+def _line(name: str) -> str:
+    return re.sub(r"-(?:[0-9a-f]{12}|[0-9a-f]{8})(?=-|$)", "", name)
 
 
 def known(lake: Lake, version: Version) -> list[Known]:
@@ -124,14 +129,18 @@ def _paired(before: Known, after: Known) -> Pair:
 
 def _differ(one: Known, other: Known) -> list[str]:
     """Settings that differ, as `backbone small → resnet:8`."""
-    names = [name for name in {**one.settings, **other.settings} if name not in ABOUT_THE_MACHINE]
+    names = [name for name in {**one.settings, **other.settings} if name not in BESIDE]
     both = {name: (one.settings.get(name), other.settings.get(name)) for name in names}
     # A setting that was not there when the earlier model was made had the value that it has by default.
+    there = [name for name in names if name in one.settings and name in other.settings]
     return [
-        f"{name} {first} → {second}"
-        for name, (first, second) in both.items()
-        if first != second and name in one.settings and name in other.settings
+        f"{name} {both[name][0]} → {both[name][1]}" for name in there if _alike(both[name][0]) != _alike(both[name][1])
     ]
+
+
+def _alike(value: Any) -> Any:
+    """A setting's value; of a model's name what it is called in all runs."""
+    return _line(value) if isinstance(value, str) else value
 
 
 def read_version(lake: Lake, one: Known) -> int | None:
