@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +12,19 @@ import numpy.typing as npt
 from secondlook.jobs.lake.store import Attempt, Version
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import features
+from secondlook.jobs.train.checkpoints import Checkpoint, Checkpoints
 from secondlook.jobs.train.reweighed import importance
 from secondlook.jobs.train.training_set import TrainingSet
 from secondlook.pipeline.core.config import Settings, TrainSettings
 
+if TYPE_CHECKING:
+    from secondlook.pipeline.learn.training.kept import Kept
+
 Reals = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+
+SELDOM_S = 5.0  # a fit is kept after an epoch that ends so long after the last one that was kept
 
 
 @dataclass(frozen=True)
@@ -88,6 +94,23 @@ def fit_frozen(
     )  # fmt: skip
 
 
+class _Seldom:
+    """A checkpoint that is written after an epoch, but not every moment: what takes no time is not worth a file."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint, self.last = checkpoint, time.monotonic()
+
+    def kept(self) -> "Kept | None":
+        """See `Checkpoint`."""
+        return self.checkpoint.kept()
+
+    def keep(self, kept: "Kept") -> None:
+        """See `Checkpoint`."""
+        if time.monotonic() - self.last >= SELDOM_S:
+            self.checkpoint.keep(kept)
+            self.last = time.monotonic()
+
+
 def fit_nets(
     attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
 ) -> Fitted:
@@ -105,7 +128,9 @@ def fit_nets(
     start = time.monotonic()
     folds = _folds(data, readable, wanted)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
-    fitter = plan.fitter(pixels, data.labels, where, counts.weights if counts else None)
+    checkpoints = Checkpoints(attempt.lake, name)
+    weights = counts.weights if counts else None
+    fitter = plan.fitter(pixels, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
     total = fold_nets.work(folds, wanted.refits, wanted.epochs)
     with console.progress("fitting", total, "steps of pictures") as advance:
         result = fold_nets.cross_fit(

@@ -60,7 +60,7 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
 
 def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[str, Any]:
     """All that determines what a training writes; `heard`: models whose evidence stands beside its own."""
-    from secondlook.pipeline.learn import generalist, whole
+    from secondlook.pipeline.learn import generalist
 
     mode = generalist.mode_of(settings.train)
     chosen = dataclasses.asdict(settings.train)
@@ -71,7 +71,7 @@ def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[
         for setting in OF_WHOLE_NETS:  # they don't matter: models of before they were there are known again
             del chosen[setting]
     else:
-        chosen |= {"mode": mode, "optimizer": whole.recipe_of(settings.train, mode).optimizer}
+        chosen["mode"] = mode
     if settings.train.backbone != generalist.SMALL:
         folder = Path(settings.train.backbone).expanduser()
         if folder.is_dir():  # other weights may lie there one day
@@ -102,6 +102,7 @@ def _train(
     from secondlook.jobs.lake.dataset import told_quarantined
     from secondlook.jobs.lake.store import digest
     from secondlook.jobs.train import fitting, reweighed, training_set
+    from secondlook.jobs.train.checkpoints import Checkpoints
     from secondlook.pipeline.learn import generalist
 
     reweighed.groups(lake, version, settings)  # what can't be had is refused before pictures are embedded for an hour
@@ -148,7 +149,9 @@ def _train(
         "quarantined": dict(data.quarantined),
         **metrics,
     }
-    return _committed(attempt, version, summary)
+    committed = _committed(attempt, version, summary)
+    Checkpoints(lake, name).remove()
+    return committed
 
 
 def _committed(attempt: "Attempt", version: "Version", summary: dict[str, Any]) -> dict[str, Any]:

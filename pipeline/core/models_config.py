@@ -21,7 +21,7 @@ class TrainSettings(Checked):
     )
     image_px: int = setting(
         0,
-        "side that pictures are resized to; 0: 128 for a frozen backbone, 32 for `small`",
+        "side that pictures are resized to; 0: 128 for a transformers model, 32 for `small` and nets by name",
         unit="pixels",
         low=0,
         high=1024,
@@ -30,7 +30,7 @@ class TrainSettings(Checked):
         5, "K of the K-fold cross-fitting that makes every audited probability out of sample", low=2, high=20
     )
     refits: int = setting(1, "times the heads are fitted again without the labels that they doubt", low=0, high=5)
-    epochs: int = setting(12, "passes over the data for `small`", low=1)
+    epochs: int = setting(12, "passes over the data of nets that are fitted whole, `small` among them", low=1)
     batch: int = setting(128, "pictures in one step", unit="pictures", low=1)
     top_k: int = setting(
         20, "classes whose probability is kept for a picture; all of them where there are fewer", unit="classes", low=2
@@ -51,10 +51,10 @@ class TrainSettings(Checked):
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
     optimizer: str = setting(
         "auto",
-        "of nets that are fitted whole: SGD with Nesterov's momentum, or AdamW; auto: sgd from scratch, adamw for `finetune`",
+        "of nets that are fitted whole: SGD with Nesterov's momentum, or AdamW; auto: sgd from scratch, adamw for `finetune` and nets without batch normalization",
         choices=("auto", "sgd", "adamw"),
     )
-    rate: float = setting(0.0, "… their highest learning rate; 0: the optimizer's usual one", low=0.0, high=10.0)
+    rate: float = setting(0.0, "… their highest learning rate, of which pretrained layers take a tenth; 0: 0.1 for sgd and 0.002 for adamw from scratch, 0.05 and 0.001 for `finetune`", low=0.0, high=10.0)
     smoothing: float = setting(0.1, "… label smoothing", low=0.0, high=0.9)
     flip: bool = setting(True, "… mirror pictures at random: not for letters and digits")
     precision: str = setting(

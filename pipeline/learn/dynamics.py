@@ -21,20 +21,22 @@ class Margins:
     @torch.no_grad()
     def __call__(self, rows: Tensor, logits: Tensor, labels: Tensor) -> None:
         """Add what a net said while it was told these labels."""
+        where = logits.device
+        self.total, self.times, rows = (part.to(where, non_blocking=True) for part in (self.total, self.times, rows))
         own = logits.gather(1, labels[:, None])
         others = logits.scatter(1, labels[:, None], -torch.inf)
-        self.total[rows] += (own[:, 0] - others.amax(dim=1)).float().cpu()
+        self.total[rows] += (own[:, 0] - others.amax(dim=1)).float()
         self.times[rows] += 1
 
     def __add__(self, other: "Margins") -> "Margins":
         both = Margins(len(self.total))
-        both.total, both.times = self.total + other.total, self.times + other.times
+        both.total, both.times = (a.cpu() + b.cpu() for a, b in ((self.total, other.total), (self.times, other.times)))
         return both
 
     def area(self) -> npt.NDArray[np.float32]:
         """(N,) mean margin; nan for pictures that were never shown."""
-        shown = self.times > 0
-        mean = torch.where(shown, self.total / self.times.clamp(min=1), torch.nan)
+        total, times = self.total.cpu(), self.times.cpu()
+        mean = torch.where(times > 0, total / times.clamp(min=1), torch.nan)
         return np.asarray(mean.numpy(), np.float32)
 
 

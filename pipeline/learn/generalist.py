@@ -1,7 +1,7 @@
 """The generalist as one thing, whatever is in it: made of pictures and labels, stored as arrays, asked about pictures."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -118,12 +118,18 @@ class Plan:
     pretrained: fold_nets.Weights | None = None
 
     def fitter(
-        self, pixels: Pixels, labels: npt.NDArray[np.int64], where: torch.device, importance: Reals | None
+        self,
+        pixels: Pixels,
+        labels: npt.NDArray[np.int64],
+        where: torch.device,
+        importance: Reals | None = None,
+        checkpoint: Callable[[str], whole.Checkpoint] | None = None,
     ) -> Fitter:
-        """What `fold_nets.cross_fit` is given for pixels (N, side, side, 3) and labels (N,)."""
+        """What `fold_nets.cross_fit` is given for pixels (N, side, side, 3) and labels (N,); `small` is never kept: it
+        takes seconds."""
         if self.net is None:
             return small_net.SmallFitter(pixels, labels, self.n_classes, self.batch, where, importance)
-        return whole.WholeFitter(self.net, pixels, labels, self.recipe, where, self.pretrained, importance)
+        return whole.WholeFitter(self.net, pixels, labels, self.recipe, where, self.pretrained, importance, checkpoint)
 
     def facts(self) -> dict[str, Any]:
         """What `restored` needs beside the weights."""
@@ -149,13 +155,15 @@ def plan(wanted: TrainSettings, n_classes: int) -> Plan:
     side_px = wanted.image_px or default_px(name)
     if name == SMALL:
         return Plan(max(side_px, small_net.MIN_PX), wanted.batch, n_classes)
-    recipe = whole.recipe_of(wanted, mode)
+    folder, pretrained = "", None
     if is_family(name):
-        return Plan(side_px, wanted.batch, n_classes, mode, "", whole.of_family(name, n_classes, side_px), recipe)
-    net, pretrained = whole.of_backbone(name, n_classes, side_px, random=mode == "scratch")
-    folder = Path(name).expanduser()
-    at = str(folder.resolve()) if folder.is_dir() else ""
-    return Plan(side_px, wanted.batch, n_classes, mode, at, net, recipe, pretrained)
+        net = whole.of_family(name, n_classes, side_px)
+    else:
+        net, pretrained = whole.of_backbone(name, n_classes, side_px, random=mode == "scratch")
+        at = Path(name).expanduser()
+        folder = str(at.resolve()) if at.is_dir() else ""
+    recipe = whole.recipe_of(wanted, mode, net)
+    return Plan(side_px, wanted.batch, n_classes, mode, folder, net, recipe, pretrained)
 
 
 def default_px(backbone: str) -> int:

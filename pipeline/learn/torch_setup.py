@@ -15,7 +15,8 @@ from secondlook.pipeline.core.errors import UserError
 Advance = Callable[[int], None]
 Result = TypeVar("Result")
 
-_drawing = threading.Lock()
+_drawing = threading.RLock()
+_outside: list[Tensor] = []  # states of torch's generator before each fit that runs now
 
 
 def device(wanted: str) -> torch.device:
@@ -114,13 +115,21 @@ def set_drawn_state(state: Tensor, where: torch.device) -> None:
 
 @contextlib.contextmanager
 def drawing_from(seed: int, where: torch.device) -> Iterator[None]:
-    """Layers that are not ours, such as transformers' dropout, draw from torch's one generator: seeded, then as it was."""
-    before = drawn_state(where)
-    set_drawn_state(torch.Generator(where).manual_seed(seed).get_state(), where)
+    """Layers that are not ours, such as transformers' dropout, draw from torch's one generator: seeded, then as it was.
+
+    Fits side by side share that generator: the last of them puts it back, and none changes it while a net is `seeded`.
+    """
+    with _drawing:
+        _outside.append(drawn_state(where))
+        set_drawn_state(torch.Generator(where).manual_seed(seed).get_state(), where)
     try:
         yield
     finally:
-        set_drawn_state(before, where)
+        with _drawing:
+            first = _outside[0]
+            _outside.pop()
+            if not _outside:
+                set_drawn_state(first, where)
 
 
 def seeded(make: Callable[[torch.Generator], nn.Module], seed: int, where: torch.device) -> nn.Module:

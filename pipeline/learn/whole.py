@@ -1,10 +1,9 @@
 """Nets that are fitted whole, from random weights or from pretrained ones: which net, how it is fitted, how it is asked."""
 
-import contextlib
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +19,8 @@ from secondlook.pipeline.learn.fold_nets import Fit, Ints, Reals, Weights
 from secondlook.pipeline.learn.nets import family
 from secondlook.pipeline.learn.torch_setup import Advance, seeded
 from secondlook.pipeline.learn.training import loop
-from secondlook.pipeline.learn.training.loop import Learner, Loss, Shown
+from secondlook.pipeline.learn.training.kept import Kept
+from secondlook.pipeline.learn.training.loop import Learner, Shown
 from secondlook.pipeline.learn.training.pictures import Held, shuffled
 from secondlook.pipeline.learn.training.recipe import Recipe
 
@@ -105,16 +105,19 @@ def of_backbone(name: str, n_classes: int, image_px: int, *, random: bool) -> tu
     return net, None if random else pretrained
 
 
-def recipe_of(wanted: TrainSettings, mode: str) -> Recipe:
-    """How nets are fitted by the settings, in the mode scratch or finetune."""
+def recipe_of(wanted: TrainSettings, mode: str, net: Net) -> Recipe:
+    """How a net is fitted by the settings, in the mode scratch or finetune. SGD with its large steps is for nets from
+    scratch with batch normalization; without it, as in transformers, they diverge."""
     optimizer = wanted.optimizer
     if optimizer == "auto":
-        optimizer = "adamw" if mode == "finetune" else "sgd"
+        steady = any(isinstance(layer, nn.BatchNorm2d) for layer in net.make(0, torch.device("cpu")).modules())
+        optimizer = "sgd" if mode == "scratch" and steady else "adamw"
     return Recipe(
         epochs=wanted.epochs,
         batch=wanted.batch,
         optimizer=optimizer,
         rate=wanted.rate or USUAL_RATES[mode, optimizer],
+        body=BODY if mode == "finetune" else 1.0,
         decay=5e-2 if optimizer == "adamw" else 5e-4,
         smoothing=wanted.smoothing,
         flip=wanted.flip,
@@ -124,11 +127,24 @@ def recipe_of(wanted: TrainSettings, mode: str) -> Recipe:
     )
 
 
+class Checkpoint(Protocol):
+    """Where one fit is kept while it runs."""
+
+    def kept(self) -> Kept | None:
+        """What was kept last; None where nothing was."""
+        ...
+
+    def keep(self, kept: Kept) -> None:
+        """Replace it."""
+        ...
+
+
 @dataclass(frozen=True)
 class WholeFitter:
     """A `fold_nets.Fitter` of whole nets for pixels (N, side, side, 3) with labels (N,) in 0..K-1.
 
     `pretrained`: what each first fit starts from; None: random weights. `importance` (N,), mean 1: how much labels count.
+    `checkpoint`: by the name of a fit where it is kept, so that it goes on from there; None: nowhere.
     """
 
     net: Net
@@ -138,6 +154,7 @@ class WholeFitter:
     where: torch.device
     pretrained: Weights | None = None
     importance: Reals | None = None
+    checkpoint: Callable[[str], Checkpoint] | None = None
 
     @property
     def at_once(self) -> int:
@@ -145,12 +162,9 @@ class WholeFitter:
         return 1 if self.net.config is not None else 64
 
     def fit(self, one: Fit, advance: Advance) -> Weights:
-        """See `Fitter`. The same seed gives the same bytes on a CPU in float32."""
-        net = self.net.make(one.seed, self.where)
-        if one.start is not None:
-            net.load_state_dict(_tensors(one.start))
-        elif self.pretrained is not None:
-            net.load_state_dict(_tensors(self.pretrained), strict=False)  # but for `last`, which is new
+        """See `Fitter`. The same seed gives the same bytes on a CPU in float32, also where the fit went on."""
+        kept_at = self.checkpoint(one.name) if self.checkpoint else None
+        was = kept_at.kept() if kept_at else None
         recipe = dataclasses.replace(
             self.recipe,
             epochs=one.epochs,
@@ -159,10 +173,28 @@ class WholeFitter:
             seed=one.seed,
         )
         pictures = Held(self.pixels, shuffled(torch.from_numpy(one.rows), one.seed), recipe.batch, self.where)
-        loss = told_loss(self.labels, recipe, self.importance, one.watch, recipe.epochs * pictures.steps, self.where)
-        with _drawing(one.seed, self.where) if self.net.config is not None else contextlib.nullcontext():
-            loop.fit([Learner(net, loss)], pictures, recipe, self.where, advance=advance)
+        told = Told(self.labels, recipe, pictures.steps, self.importance, one.watch)
+        if was is not None and was.facts["recipe"] != dataclasses.asdict(recipe):
+            was = None  # by another version of this program
+        if was is not None:
+            told.go_on(was)
+            if was.facts["epoch"] == recipe.epochs:
+                advance(recipe.epochs * pictures.steps * recipe.batch)
+                return {name: value.numpy() for name, value in weights_of(was).items()}
+        net = self._started(one)
+        loop.fit(
+            [Learner(net, told)], pictures, recipe, self.where,
+            advance=advance, resume=was, keep=told.keeping(kept_at) if kept_at else None,
+        )  # fmt: skip
         return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+
+    def _started(self, one: Fit) -> nn.Module:
+        net = self.net.make(one.seed, self.where)
+        if one.start is not None:
+            net.load_state_dict(_tensors(one.start))
+        elif self.pretrained is not None:
+            net.load_state_dict(_tensors(self.pretrained), strict=False)  # but for `last`, which is new
+        return net
 
     def ask(self, rows: Ints, weights: Weights) -> tuple[Reals, Reals]:
         """See `Fitter`."""
@@ -170,34 +202,58 @@ class WholeFitter:
         return ask(net, self.pixels, self.recipe.precision, self.where, rows)
 
 
-def told_loss(
-    labels: Ints,
-    recipe: Recipe,
-    importance: Reals | None,
-    watch: Margins | None,
-    steps: int,
-    where: torch.device,
-) -> Loss:
-    """Cross-entropy against labels (N,), each weighed by its importance (N,); from the step on when the rate has risen,
-    of all `steps`, `watch` sees what is said of them: before, a net knows too little to say anything of a label."""
-    told_all = torch.from_numpy(labels).to(where)
-    counts = None if importance is None else torch.from_numpy(importance).to(where)
-    warm = max(1, round(recipe.warm_up * steps))
-    step = 0
+class Told:
+    """The loss of a fit: cross-entropy against labels (N,), each weighed by its importance (N,), with label smoothing.
 
-    def loss(logits: Tensor, shown: Shown) -> Tensor:
-        nonlocal step
-        rows = shown.rows.to(where)
-        told = told_all[rows]
-        if watch is not None and step >= warm:
-            watch(shown.rows, logits.detach(), told)
-        step += 1
-        if counts is None:
-            return nn.functional.cross_entropy(logits, told, label_smoothing=recipe.smoothing)
-        each = nn.functional.cross_entropy(logits, told, label_smoothing=recipe.smoothing, reduction="none")
-        return (each * counts[rows]).mean()
+    Once the rate has risen, `watch` sees what is said of them: before, a net knows too little to say anything of a label.
+    """
 
-    return loss
+    def __init__(
+        self, labels: Ints, recipe: Recipe, steps: int, importance: Reals | None = None, watch: Margins | None = None
+    ) -> None:
+        self.labels = loop.by_row(torch.from_numpy(labels))
+        self.counts = None if importance is None else loop.by_row(torch.from_numpy(importance))
+        self.recipe, self.watch, self.steps = recipe, watch, steps
+        self.step, self.warm = 0, max(1, round(recipe.warm_up * recipe.epochs * steps))
+
+    def __call__(self, logits: Tensor, shown: Shown) -> Tensor:
+        """The mean over what was shown."""
+        told = self.labels(shown)
+        if self.watch is not None and self.step >= self.warm:
+            self.watch(shown.rows, logits.detach(), told)
+        self.step += 1
+        smoothing = self.recipe.smoothing
+        if self.counts is None:
+            return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+        each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
+        return (each * self.counts(shown)).mean()
+
+    def keeping(self, checkpoint: Checkpoint) -> Callable[[Kept], None]:
+        """What keeps a fit after an epoch: with what was watched, and after the last one without the optimizer's state."""
+
+        def keep(now: Kept) -> None:
+            arrays = now.arrays
+            if now.facts["epoch"] == self.recipe.epochs:
+                arrays = {name: value for name, value in arrays.items() if name.startswith(NET)}
+            if self.watch is not None:
+                arrays = arrays | {"watched/total": self.watch.total.cpu(), "watched/times": self.watch.times.cpu()}
+            checkpoint.keep(Kept(arrays, now.facts))
+
+        return keep
+
+    def go_on(self, was: Kept) -> None:
+        """Make what was watched what it was."""
+        self.step = was.facts["epoch"] * self.steps
+        if self.watch is not None:
+            self.watch.total, self.watch.times = was.arrays["watched/total"], was.arrays["watched/times"]
+
+
+NET = "0/net/"  # where the weights of the one net lie in what is kept
+
+
+def weights_of(kept: Kept) -> dict[str, Tensor]:
+    """The weights in what was kept of a fit of one net."""
+    return {name.removeprefix(NET): value for name, value in kept.arrays.items() if name.startswith(NET)}
 
 
 @torch.inference_mode()
@@ -222,11 +278,3 @@ def ask(
 
 def _tensors(weights: Weights) -> dict[str, Tensor]:
     return {name: torch.from_numpy(np.array(value)) for name, value in weights.items()}
-
-
-@contextlib.contextmanager
-def _drawing(seed: int, where: torch.device) -> Any:
-    """Torch's own generators follow from a seed inside, and are as they were afterwards."""
-    with torch.random.fork_rng(devices=[where] if where.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield
