@@ -1,15 +1,15 @@
 """What a net costs: parameters, multiply-adds and bytes, counted; and how long it takes, measured."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-LOW, HIGH = 0.1, 0.9  # quantiles of a latency
+from secondlook.pipeline.learn.students.timing import rounds
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds for one batch: median, and the quantiles 0.1 and 0.9 over the repeats."""
+    """Seconds for one batch: the median of all rounds, and the quantiles 0.1 and 0.9."""
 
     median_s: float
     low_s: float
@@ -55,25 +55,14 @@ def cost(net: nn.Module, image_px: int) -> Cost:
 
 
 def latencies(models: Mapping[str, bytes], batch: int, repeats: int) -> dict[str, Latency]:
-    """Seconds that ONNX files take for a batch of pictures, by name, on one thread of this machine's CPU.
-
-    Each repeat asks every model once, beginning with another one each time: a machine that is busy for a while disturbs
-    all of them alike. The first two repeats warm up and don't count.
-    """
+    """Seconds that ONNX files take for a batch of pictures, by name, on one thread of this machine's CPU, in the same rounds."""
     from secondlook.pipeline.learn.students.onnx_file import Runner  # noqa: PLC0415 — what counts alone needs no runtime
 
-    runners = [Runner(one) for one in models.values()]
     rng = np.random.default_rng(0)
-    shown = [rng.integers(0, 256, (batch, one.image_px, one.image_px, 3), dtype=np.uint8) for one in runners]
-    took = np.zeros((repeats + 2, len(runners)))
-    for repeat in range(repeats + 2):
-        for place in range(len(runners)):
-            number = (place + repeat) % len(runners)
-            began = time.perf_counter()
-            runners[number].ask(shown[number])
-            took[repeat, number] = time.perf_counter() - began
-    low, median, high = np.quantile(took[2:], (LOW, 0.5, HIGH), axis=0)
-    return {
-        name: Latency(float(median[number]), float(low[number]), float(high[number]))
-        for number, name in enumerate(models)
-    }
+    asks = []
+    for file in models.values():
+        runner = Runner(file)
+        shown = rng.integers(0, 256, (batch, runner.image_px, runner.image_px, 3), dtype=np.uint8)
+        asks.append(partial(runner.ask, shown))
+    low, median, high = np.quantile(rounds(asks, repeats), (0.1, 0.5, 0.9), axis=0).tolist()
+    return {name: Latency(*each) for name, *each in zip(models, median, low, high, strict=True)}

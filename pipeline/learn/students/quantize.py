@@ -14,7 +14,7 @@ from secondlook.pipeline.learn.students.onnx_file import INPUT, Pixels, serializ
 QUANTIZED = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool"]
 
 
-class _Shown(CalibrationDataReader):  # type: ignore[misc]
+class _Shown(CalibrationDataReader):
     def __init__(self, pixels: Pixels, size: int) -> None:
         self.parts: Iterator[Pixels] = iter(np.array_split(pixels, max(1, len(pixels) // size)))
 
