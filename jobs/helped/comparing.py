@@ -66,48 +66,85 @@ class Comparison:
 
 
 @dataclass(frozen=True)
-class _Pictures:
-    """N pictures that both models judged. right: (N,) of the earlier and the later one; label: (N,); copies: (N,) equal for those that look the same; attributes: (N,)."""
+class Pictures:
+    """N pictures of a version that could be compared on, whichever models are: read once for all of them.
+
+    label: (N,) as it is now, null without one. test, verified, leaked: (N,). copies: (N,) equal numbers for those that look the same.
+    """
+
+    lake: Lake
+    version: Version
+    settings: Settings
+    content_id: pa.Array
+    label: pa.Array
+    attributes: pa.MapArray
+    test: Flags
+    verified: Flags
+    leaked: Flags
+    copies: Codes
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The pictures that two models are compared on. before, after: (N,) whether each is right; the rest as `Pictures` has it."""
 
     before: Flags
     after: Flags
     label: pa.Array
-    copies: Codes
     attributes: pa.MapArray
+    copies: Codes
+
+    def compared(self, rows: Codes | slice, settings: Settings, *names: str) -> Paired:
+        """Both models on some of them; `names` say which draws the bootstrap makes."""
+        rng = generator(settings.bias.seed, "helped", *names)
+        copies, confidence = self.copies[rows], settings.bias.confidence
+        return compare(self.before[rows], self.after[rows], rng, copies=copies, confidence=confidence)
 
 
-def comparison(lake: Lake, version: Version, settings: Settings, pair: models.Pair) -> Comparison:
-    """Compare two models by the labels, the names of classes and the groups of a version."""
+def pictures(lake: Lake, version: Version, settings: Settings) -> Pictures:
+    """All pictures of a version, without those whose class waits for a sign-off."""
     rows, _ = dataset.without_quarantined(dataset.samples(lake, version), dataset.quarantined(lake, version))
-    old, new = (models.described(lake, version, one) for one in (pair.before, pair.after))
-    content, label = whole(rows["content_id"]), whole(rows["label"])
-    said = [named(lake, version, one, content) for one in (old, new)]
-    classes = pa.array(sorted({*old.classes, *new.classes}), pa.string())
-    judged = there(said[0]) & there(said[1]) & is_in(label, classes)
-    copies, leaks = _copies(lake, version, settings, content)
-    leaks |= leaked(lake, version, whole(rows["sample_id"]))
-    test = flags(pc.equal(rows["split"], training_set.HELD_OUT))
-    sure = is_in(whole(rows["sample_id"]), pa.array(sorted(verified(lake, version)), pa.string()))
-    on, chosen = _chosen(judged & ~leaks, test, sure)
-    right = [flags(pc.equal(one, label))[chosen] for one in said]
+    ids, content = whole(rows["sample_id"]), whole(rows["content_id"])
+    data = training_set.load(lake, version, settings.lint, settings.train.folds)
+    at = pc.index_in(content, value_set=pa.array(data.content_ids, pa.string())).to_numpy().astype(np.int64)
+    return Pictures(
+        lake,
+        version,
+        settings,
+        content,
+        whole(rows["label"]),
+        whole(rows["attributes"]),
+        test=flags(pc.equal(rows["split"], training_set.HELD_OUT)),
+        verified=is_in(ids, pa.array(sorted(verified(lake, version)), pa.string())),
+        leaked=data.leaked[at] | leaked(lake, version, ids),  # lint knows those that only an embedding shows
+        copies=data.groups[at],
+    )
+
+
+def comparison(them: Pictures, pair: models.Pair) -> Comparison:
+    """Compare two models by the labels, the names of classes and the groups of the pictures' version."""
+    old, new = (models.described(them.lake, them.version, one) for one in (pair.before, pair.after))
+    said = [named(them.lake, them.version, one, them.content_id) for one in (old, new)]
+    known = is_in(them.label, pa.array(sorted({*old.classes, *new.classes}), pa.string()))
+    judged = there(said[0]) & there(said[1]) & known
+    on, chosen = _chosen(judged & ~them.leaked, them.test, them.verified)
+    right = [flags(pc.equal(one, them.label))[chosen] for one in said]
     kept = pa.array(chosen)
-    them = _Pictures(right[0], right[1], label.filter(kept), copies[chosen], whole(rows["attributes"]).filter(kept))
-    seed, sureness = settings.bias.seed, settings.bias.confidence
-    overall = compare(them.before, them.after, generator(seed, "helped"), copies=them.copies, confidence=sureness)
-    parts, small, notes = _parts(lake, version, settings, them)
+    asked = _Judged(right[0], right[1], them.label.filter(kept), them.attributes.filter(kept), them.copies[chosen])
+    parts, small, notes = _parts(them, asked)
     return Comparison(
         pair,
-        version.id,
+        them.version.id,
         on,
-        overall,
-        verified=int((judged & ~leaks & test & sure).sum()),
-        leaked=int((judged & leaks & test).sum()),
-        unknown=int((~is_in(them.label, pa.array(old.classes, pa.string()))).sum()),
+        asked.compared(slice(None), them.settings),
+        verified=int((judged & ~them.leaked & them.test & them.verified).sum()),
+        leaked=int((judged & them.leaked & them.test).sum()),
+        unknown=int((~is_in(asked.label, pa.array(old.classes, pa.string()))).sum()),
         parts=parts,
         small=small,
-        confidence=sureness,
-        alpha=settings.bias.alpha,
-        seed=seed,
+        confidence=them.settings.bias.confidence,
+        alpha=them.settings.bias.alpha,
+        seed=them.settings.bias.seed,
         notes=notes,
     )
 
@@ -121,29 +158,15 @@ def _chosen(judged: Flags, test: Flags, sure: Flags) -> tuple[On, Flags]:
     return ("out of fold" if judged.any() else "nothing"), judged
 
 
-def _copies(lake: Lake, version: Version, settings: Settings, content_id: pa.Array) -> tuple[Codes, Flags]:
-    """(N,) which pictures look the same, and whether they look like one that is learned from: by the hashes, as `train` has it."""
-    data = training_set.load(lake, version, settings.lint, settings.train.folds)
-    at = pc.index_in(content_id, value_set=pa.array(data.content_ids, pa.string())).to_numpy().astype(np.int64)
-    return data.groups[at], data.leaked[at]
-
-
-def _parts(
-    lake: Lake, version: Version, settings: Settings, them: _Pictures
-) -> tuple[list[Part], int, tuple[str, ...]]:
+def _parts(them: Pictures, asked: _Judged) -> tuple[list[Part], int, tuple[str, ...]]:
     """Each class and each group of enough pictures; how many have too few; and what is to be said of the groups."""
-    grouping = grouping_of(lake, version, settings)
+    grouping, settings = grouping_of(them.lake, them.version, them.settings), them.settings
     found, small = [], 0
-    by_class = _by_class(them.label)
-    for kind, name, rows in (*by_class, *_by_group(grouping, them.attributes, settings.bias.depth)):
+    for kind, name, rows in (*_by_class(asked.label), *_by_group(grouping, asked.attributes, settings.bias.depth)):
         if len(rows) < settings.bias.min_cell:
             small += 1
             continue
-        rng = generator(settings.bias.seed, "helped", kind, name)
-        one = compare(
-            them.before[rows], them.after[rows], rng, copies=them.copies[rows], confidence=settings.bias.confidence
-        )
-        found.append(Part(kind, name, one))
+        found.append(Part(kind, name, asked.compared(rows, settings, kind, name)))
     sure = corrected([part.found for part in found])
     parts = [dataclasses.replace(part, found=one) for part, one in zip(found, sure, strict=True)]
     return parts, small, grouping.notes

@@ -1,6 +1,6 @@
 """`secondlook helped`: is the model that was trained on better labels any better, on pictures that neither has learned from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -25,36 +25,36 @@ def run(
     from secondlook.jobs.helped import comparing, models
 
     version = lake.at(as_of)
-    return comparing.comparison(lake, version, settings, models.pair(lake, version, model, since))
+    pair = models.pair(lake, version, model, since)
+    return comparing.comparison(comparing.pictures(lake, version, settings), pair)
 
 
-def after(lake: "Lake", settings: "Settings", version: int, model: str) -> dict[str, Any] | None:
-    """What `train` says at its end of the model that it made in a version; None where it is the first of its kind.
+def after(lake: "Lake", settings: "Settings", version: int, made: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What `train` and `distill` say at their end of the models that they made in a version, those that have an earlier self.
 
-    It costs no training and no pictures, since it reads stored predictions. Where settings of the groups are at fault, it is said
-    instead: the training is there.
+    It costs no training and no pictures, since it reads stored predictions. Where the settings of groups are at fault, it says so
+    instead of failing: the training is there.
     """
     from secondlook.jobs.helped import comparing, models, told
     from secondlook.pipeline.core.errors import UserError
 
     at = lake.at(version)
     there = models.known(lake, at)
-    mine = next(one for one in there if one.name == model)
-    if models.earlier(there, mine) is None:
-        return None
+    pairs = [models.pair(lake, at, one.name) for one in there if one.name in made and models.earlier(there, one)]
+    if not pairs:
+        return {}
     try:
-        found = comparing.comparison(lake, at, settings, models.pair(lake, at, model))
+        them = comparing.pictures(lake, at, settings)
+        found = [comparing.comparison(them, pair) for pair in pairs]
     except UserError as problem:
-        return {"helped": None, "sentence": f"no claim: {problem}"}
-    return told.summary(found, sure_only=True)
+        return {pair.after.name: {"helped": None, "sentence": f"no claim: {problem}"} for pair in pairs}
+    return {one.pair.after.name: told.summary(one, sure_only=True) for one in found}
 
 
-def say(helped: Mapping[str, Any] | None) -> None:
+def say(helped: Mapping[str, Any]) -> None:
     """The one line at the end of a training."""
-    if helped is None:
-        return
-    differ = " (settings differ, too)" if helped.get("differ") else ""
-    console.out().print(f"{helped['sentence']}{differ}: secondlook helped says more", markup=False)
+    differ = "; its settings differ, too" if helped.get("differ") else ""
+    console.out().print(f"beside the model before it{differ}: {helped['sentence']}", markup=False)
 
 
 def helped(

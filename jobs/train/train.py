@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import typer
 
+from secondlook.jobs.helped.helped import say as say_helped
 from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as settings_of
@@ -51,11 +52,19 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     done = lake.find("train", inputs)
     if done is not None:
         console.say(f"nothing to do: version {done.id} was trained on this with these settings")
-        return dict(done.summary)
+        return _beside_the_one_before(lake, settings, dict(done.summary) | {"version": done.id})
     wanted = settings.train
     where = torch_setup.device(wanted.device)
     with torch_setup.threads(wanted.threads) as n_threads:
-        return _train(lake, settings, version, inputs, where, n_threads)
+        made = _train(lake, settings, version, inputs, where, n_threads)
+    return _beside_the_one_before(lake, settings, made)
+
+
+def _beside_the_one_before(lake: "Lake", settings: Settings, summary: dict[str, Any]) -> dict[str, Any]:
+    from secondlook.jobs.helped.helped import after
+
+    found = after(lake, settings, summary["version"], [summary["model"]])
+    return summary | ({"helped": found[summary["model"]]} if found else {})
 
 
 def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[str, Any]:
@@ -383,4 +392,6 @@ def _print(summary: dict[str, Any]) -> None:
     out.print(
         f"embeddings: {summary['embeddings_computed']:,} computed" + (f", {reused:,} used again" if reused else "")
     )
+    if "helped" in summary:
+        say_helped(summary["helped"])
     out.print(f"version {summary['version']}; next: secondlook lint")

@@ -1,5 +1,6 @@
 """Did cleaning help: on made models and labels whose effect is known."""
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from secondlook.jobs.helped.comparing import Comparison, Part
 from secondlook.jobs.helped.told import sentence, summary
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
+from secondlook.pipeline.core.bias_config import BiasSettings
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
@@ -259,10 +261,14 @@ def test_the_command_prints_the_sentence_and_one_line_of_json(scene: Scene, caps
     assert [one["name"] for one in told["classes"]] == CLASSES
 
 
-def test_the_first_model_has_nothing_to_be_compared_with(scene: Scene) -> None:
+def test_a_training_says_it_of_what_it_made_where_there_was_one_before(scene: Scene) -> None:
     scene.train("only", range(3))
-    assert helped.after(scene.lake, Settings(), scene.lake.at().id, "only") is None
+    version = scene.lake.at().id
+    assert helped.after(scene.lake, Settings(), version, ["only"]) == {}
     scene.train("next", range(3))
-    told = helped.after(scene.lake, Settings(), scene.lake.at().id, "next")
-    assert told is not None
+    told = helped.after(scene.lake, Settings(), scene.lake.at().id, ["next"])["next"]
     assert (told["before"], told["classes"], told["overall"]["n"]) == ("only", [], 300)
+    strange = dataclasses.replace(Settings(), bias=BiasSettings(attributes="shoe"))
+    told = helped.after(scene.lake, strange, scene.lake.at().id, ["next"])["next"]
+    assert told["sentence"].startswith("no claim: unknown attribute in [bias] attributes 'shoe'")
+    assert helped.after(scene.lake, Settings(), version, ["only"]) == {}, "what came later is no earlier self"
