@@ -60,7 +60,11 @@ VERBS: dict[str, dict[str, Verb]] = {
         "card": Verb("card.card", "card", "What the dataset is, for people and for dataset hubs."),
     },
     "Models": {
+        "specialists": Verb(
+            "specialists.specialists", "specialists", "Nets for the classes that are confused, kept where they help."
+        ),
         "distill": Verb("distill.distill", "distill", "Small students, taught by a large model, for cheap devices."),
+        "frontier": Verb("frontier.frontier", "frontier", "Which student to take, what it costs, and who pays."),
         "helped": Verb("helped.helped", "helped", "Did cleaning help: this model beside the one before."),
     },
     "The history of labels": {

@@ -36,6 +36,10 @@ class Specialist:
         """Pictures (n, 3, side, side) → (n, C + 1) in float32: its classes, then the dustbin, in the data's shares."""
         return torch.log_softmax(narrowed(self.net(pictures).float(), self.members), dim=1)
 
+    def probs(self, pictures: Tensor) -> Tensor:
+        """The same as probabilities."""
+        return self.log_probs(pictures).exp()
+
 
 def narrowed(logits: Tensor, members: Tensor) -> Tensor:
     """Logits (n, K) of all classes → (n, C + 1) of `members` (C,) and the dustbin: see `Cut`."""

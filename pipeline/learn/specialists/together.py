@@ -1,13 +1,19 @@
 """A generalist and its specialists as one model: pictures in, probabilities of all classes out."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.learn.specialists.combine import active, combined
 from secondlook.pipeline.learn.specialists.fit import Specialist
+from secondlook.pipeline.learn.training.loop import autocast
+from secondlook.pipeline.learn.training.recipe import Recipe
+
+BLOCK = 512  # pictures that are asked about at once
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,10 @@ class Together:
     specialists: Sequence[Specialist]
     n_active: int
     temperature: float = 1.0
+
+    def probs(self, pictures: Tensor) -> Tensor:
+        """Pictures (n, 3, side, side) on the nets' device → (n, K) in float32, rows sum to 1."""
+        return self.log_probs(pictures).exp()
 
     @torch.no_grad()
     def log_probs(self, pictures: Tensor) -> Tensor:
@@ -50,3 +60,21 @@ class Together:
         yield self.generalist
         for one in self.specialists:
             yield one.net
+
+
+@torch.inference_mode()
+def asked(
+    ask: Callable[[Tensor], Tensor],
+    pixels: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+    precision: str,
+    where: torch.device,
+) -> npt.NDArray[np.float32]:
+    """(n, …) what `ask` says of pictures `rows` (n,) of (N, side, side, 3), some at a time; n is above 0."""
+    said = []
+    recipe = Recipe(precision=precision)
+    for start in range(0, len(rows), BLOCK):
+        shown = torch.from_numpy(pixels[rows[start : start + BLOCK]]).permute(0, 3, 1, 2).to(where)
+        with autocast(recipe, where):
+            said.append(ask(shown).float().cpu().numpy())
+    return np.concatenate(said)
