@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.pipeline.learn.clusters.answers import Sums
 from secondlook.pipeline.learn.clusters.links import Doubles, Links, of_entries
+from secondlook.pipeline.learn.clusters.sums import Sums
 
 FALSE = 0.05  # chance that a pair among all is taken for a bond which is none
 ROUNDS = 30
@@ -24,10 +24,12 @@ TINY = 1e-300
 class Confused:
     """Links between K classes, and what of them is no background.
 
-    `usual` (K,): b. `bonds`: the links that surely exceed the background, with what they exceed it by as their weights.
+    `degrees`, `grain`: of the sums. `usual` (K,): b. `bonds`: the links that surely exceed the background, with what they
+    exceed it by as their weights.
     """
 
     links: Links
+    degrees: Doubles
     grain: float
     usual: Doubles
     bonds: Links
@@ -39,7 +41,7 @@ def confused(sums: Sums) -> Confused:
     usual, beyond = background(sums)
     rows = links.rows()
     weights = np.where(beyond, links.weights - usual[rows] * usual[links.others], 0.0)
-    return Confused(links, sums.grain, usual, of_entries(rows, links.others, weights, links.n_classes))
+    return Confused(links, sums.degrees, sums.grain, usual, of_entries(rows, links.others, weights, links.n_classes))
 
 
 def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
@@ -47,10 +49,10 @@ def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     links = sums.links
     n, rows = links.n_classes, links.rows()
     needed = math.log(max(1.0, n * (n - 1) / 2) / FALSE)
-    usual = links.degrees() / math.sqrt(max(links.total, TINY))
+    usual = sums.degrees / math.sqrt(max(float(sums.degrees.sum()), TINY))
     beyond = np.zeros(len(rows), np.bool_)
     for _ in range(ROUNDS):
-        weight = np.bincount(rows[~beyond], links.weights[~beyond], n)
+        weight = sums.degrees - np.bincount(rows[beyond], links.weights[beyond], n)
         expected = usual.sum() - usual - np.bincount(rows[beyond], usual[links.others[beyond]], n)
         fitted = np.sqrt(
             usual * weight / np.maximum(expected, TINY)

@@ -9,7 +9,7 @@ from secondlook.pipeline.learn.clusters.links import Ints, Links
 from secondlook.pipeline.learn.clusters.pairs import Cluster
 
 DENSE = 2000  # classes up to which columns are a whole matrix
-STARTS = 4  # of k-means, of which the best one counts
+STARTS = 4  # of k-means, of which the best one counts; one where columns are sparse
 
 
 def by_columns(bonds: Links, n: int, largest: int, seed: int) -> list[Cluster]:
@@ -51,14 +51,9 @@ def columns(bonds: Links) -> Any:
     weights = np.concatenate([bonds.weights, own])
     lengths = np.sqrt(np.bincount(rows, weights**2, bonds.n_classes))
     scaled = sparse.csr_matrix(
-        (weights / np.where(lengths > 0, lengths, 1.0)[rows], (rows, others)), bonds_shape(bonds)
+        (weights / np.where(lengths > 0, lengths, 1.0)[rows], (rows, others)), shape=(bonds.n_classes,) * 2
     )
     return scaled.toarray() if bonds.n_classes <= DENSE else scaled
-
-
-def bonds_shape(bonds: Links) -> tuple[int, int]:
-    """(K, K)."""
-    return bonds.n_classes, bonds.n_classes
 
 
 def _k_means(bonds: Links, n: int, seed: int) -> Ints:
@@ -72,7 +67,8 @@ def _k_means(bonds: Links, n: int, seed: int) -> Ints:
         warnings.simplefilter(
             "ignore", ConvergenceWarning
         )  # fewer columns that differ than clusters: then there are fewer
-        return np.asarray(KMeans(n, n_init=STARTS, random_state=seed).fit(columns(bonds)).labels_, np.int64)
+        starts = STARTS if bonds.n_classes <= DENSE else 1
+        return np.asarray(KMeans(n, n_init=starts, random_state=seed).fit(columns(bonds)).labels_, np.int64)
 
 
 def _cut(bonds: Links, group: Ints, largest: int, seed: int) -> list[Ints]:

@@ -1,19 +1,20 @@
 """Clusters of the classes that a model confuses, by one of three methods, as many as asked for or as a criterion chooses."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from secondlook.pipeline.core.errors import unknown
-from secondlook.pipeline.learn.clusters.answers import Answers, confusion, together
+from secondlook.pipeline.learn.clusters.answers import Answers
 from secondlook.pipeline.learn.clusters.background import Confused, confused
 from secondlook.pipeline.learn.clusters.columns import by_columns
 from secondlook.pipeline.learn.clusters.greedy import greedy
 from secondlook.pipeline.learn.clusters.links import Links
 from secondlook.pipeline.learn.clusters.pairs import Cluster, excess
+from secondlook.pipeline.learn.clusters.sums import confusion, together
 
 SUMS = {"covariance": together, "confusion": confusion, "greedy": together}
 METHODS = tuple(SUMS)
-EACH = 40  # numbers up to which each one is tried; beyond, every tenth part more
+EACH = 60  # numbers up to which each one is tried
+CLOSE = 1.02  # how close to the best number others are tried, where there are more
 
 
 @dataclass(frozen=True)
@@ -44,18 +45,23 @@ def find(seen: Confused, method: str, n: int = 0, largest: int = 0, seed: int = 
 
 
 def tried(bonds: Links, largest: int, seed: int) -> list[Tried]:
-    """What each number of clusters, by k-means, holds of the bonds beyond chance."""
+    """What numbers of clusters, by k-means, hold of the bonds beyond chance, ascending.
+
+    Each number up to half of the classes; where these are many, 1, 2, 4, 8 …, and then ever closer around the best.
+    """
     most = int((bonds.degrees() > 0).sum()) // 2
-    return [Tried(n, excess(bonds, by_columns(bonds, n, largest, seed))) for n in _numbers(most)]
+    reached: dict[int, float] = {}
+    step = 2.0
+    waiting = list(range(1, most + 1)) if most <= EACH else [round(step**n) for n in range(most.bit_length())]
+    while waiting:
+        reached |= {n: excess(bonds, by_columns(bonds, n, largest, seed)) for n in waiting}
+        step = step**0.5
+        top = best([Tried(n, value) for n, value in reached.items()])
+        around = {round(top / step), round(top * step)} if most > EACH and step > CLOSE else set()
+        waiting = [n for n in sorted(around) if n not in reached and n <= most]
+    return [Tried(n, reached[n]) for n in sorted(reached)]
 
 
 def best(candidates: list[Tried]) -> int:
     """The number with the largest excess, the smallest of several; 1 where nothing was tried."""
     return max(candidates, key=lambda one: (one.excess, -one.n)).n if candidates else 1
-
-
-def _numbers(most: int) -> Iterator[int]:
-    n = 1
-    while n <= most:
-        yield n
-        n = max(n + 1, round(n * 1.1)) if n >= EACH else n + 1

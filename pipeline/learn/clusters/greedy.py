@@ -23,7 +23,7 @@ def greedy(seen: Confused, n: int, largest: int) -> list[Cluster]:
     After the greedy pairs of Arnold 2016, which did better than k-means on CIFAR-10 and CIFAR-100.
     """
     bonds = seen.bonds
-    degrees = seen.links.degrees() / math.sqrt(seen.links.total or 1.0)
+    degrees = seen.degrees / math.sqrt(float(seen.degrees.sum()) or 1.0)
     free, unheld = seen.links.weights.copy(), bonds.weights.copy()
     enough = (1 - SERVED) * bonds.degrees()
     unserved = bonds.degrees()

@@ -1,7 +1,6 @@
 """Links between classes: a symmetric matrix of weights in its sparse form, with no class linked to itself."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +10,7 @@ Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Columns = npt.NDArray[np.int32]
 
-DENSE = 3000  # classes up to which a whole matrix is made on the way: 72 MB in float64
-CHUNK = 50_000  # pictures whose products are held at once
+DENSE = 1000  # classes up to which whole matrices are made on the way, by numpy alone
 
 
 @dataclass(frozen=True)
@@ -76,50 +74,12 @@ def of_matrix(matrix: npt.NDArray[np.floating]) -> Links:
     return of_entries(rows, columns, matrix[rows, columns].astype(np.float64), len(matrix))
 
 
-def counted(rows: Ints, columns: Ints, weights: Doubles, n_classes: int) -> Links:
-    """The sums of entries that may come many times and one way, counted both ways; columns below zero are left out."""
-    there = columns >= 0
-    rows, columns, weights = rows[there], columns[there], weights[there]
+def counted(rows: Ints, columns: Ints, n_classes: int) -> Links:
+    """How many times each pair comes, either way."""
     if n_classes <= DENSE:
-        matrix = np.bincount(rows * n_classes + columns, weights, n_classes * n_classes).reshape(n_classes, n_classes)
+        matrix = np.bincount(rows * n_classes + columns, minlength=n_classes**2).reshape(n_classes, n_classes)
         return of_matrix(matrix + matrix.T)
-    from scipy import sparse  # noqa: PLC0415 — only many classes need it
-
-    once = sparse.csr_array((weights, (rows, columns)), shape=(n_classes, n_classes))
-    return _of_sparse(once + once.T)
-
-
-def products(probs: Reals, classes: Columns | None, n_classes: int) -> Links:
-    """The sum over pictures of p_i · p_j, of all probabilities (N, K), or of the largest (N, k) and their `classes`."""
-    chunks = range(0, len(probs), CHUNK)
-    if n_classes <= DENSE:
-        matrix = np.zeros((n_classes, n_classes))
-        for first in chunks:
-            part = probs[first : first + CHUNK]
-            if classes is not None:
-                part = _spread(part, classes[first : first + CHUNK], n_classes)
-            matrix += part.T @ part
-        return of_matrix(matrix)
-    from scipy import sparse  # noqa: PLC0415 — only many classes need it
-
-    total = sparse.csr_array((n_classes, n_classes), dtype=np.float32)
-    for first in chunks:
-        part = probs[first : first + CHUNK]
-        columns = np.arange(n_classes)[None].repeat(len(part), 0) if classes is None else classes[first : first + CHUNK]
-        there = columns >= 0
-        pictures = sparse.csr_array((part[there], (np.nonzero(there)[0], columns[there])), (len(part), n_classes))
-        total = total + pictures.T @ pictures
-    return _of_sparse(total)
-
-
-def _spread(probs: Reals, classes: Columns, n_classes: int) -> Reals:
-    spread = np.zeros((len(probs), n_classes), np.float32)
-    there = classes >= 0
-    spread[np.nonzero(there)[0], classes[there]] = probs[there]
-    return spread
-
-
-def _of_sparse(matrix: Any) -> Links:
-    entries = matrix.tocoo()
-    rows, columns = entries.row.astype(np.int64), entries.col.astype(np.int64)
-    return of_entries(rows, columns, entries.data.astype(np.float64), matrix.shape[0])
+    cells, times = np.unique(
+        np.concatenate([rows * n_classes + columns, columns * n_classes + rows]), return_counts=True
+    )
+    return of_entries(cells // n_classes, cells % n_classes, times.astype(np.float64), n_classes)
