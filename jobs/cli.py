@@ -60,6 +60,7 @@ VERBS: dict[str, dict[str, Verb]] = {
         "card": Verb("card.card", "card", "What the dataset is, for people and for dataset hubs."),
     },
     "Models": {
+        "clusters": Verb("clusters.clusters", "clusters", "Which classes the generalist confuses with one another."),
         "specialists": Verb(
             "specialists.specialists", "specialists", "Nets for the classes that are confused, kept where they help."
         ),
