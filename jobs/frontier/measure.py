@@ -50,8 +50,8 @@ def measured(lake: Lake, version: Version, settings: Settings, where: "torch.dev
     )  # fmt: skip
     return Frontier(
         points(settings, asked, held, answers), held.words, len(held.labels), held.held_out,
-        wanted.attack, len(rows), wanted.repeats, wanted.worst_group, wanted.forgotten, version.id,
-        notes=(*held.notes, *notes), seed=wanted.seed,
+        wanted.attack, len(rows), wanted.repeats, wanted.worst_group, wanted.forgotten, version.id, wanted.seed,
+        (*held.notes, *notes),
     )  # fmt: skip
 
 

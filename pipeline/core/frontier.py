@@ -127,8 +127,9 @@ class Point:
 class Frontier:
     """All points of one run, and what they were measured on.
 
-    pictures: in words, such as `test pictures`; n: how many; held_out: whether no student has learned from them. attack: ε of 255,
-    `attacked` pictures under it. rounds: of latency. notes: what to know, in sentences.
+    pictures: in words; n: how many; held_out: whether no student has learned from them. attack: ε of 255, `attacked` pictures
+    under it. rounds: of latency. margin, forgot: the falls of a group, and of a class, that are too much. read_version: the
+    version that was measured. notes: what to know, in sentences.
     """
 
     points: Sequence[Point]
@@ -140,14 +141,32 @@ class Frontier:
     rounds: int
     margin: float
     forgot: float
-    version: int
+    read_version: int
+    seed: int
     notes: tuple[str, ...] = ()
     machine: Mapping[str, object] = field(default_factory=dict)
     commit: str = ""
     created: str = ""
-    seed: int = 0
 
     @property
     def students(self) -> list[Point]:
         """Without teachers."""
         return [point for point in self.points if point.role == "student"]
+
+    @property
+    def teachers(self) -> list[Point]:
+        """Whoever taught them."""
+        return [point for point in self.points if point.role == "teacher"]
+
+
+def line(cost: Sequence[float], gain: Sequence[float]) -> list[int]:
+    """Places of the points of two axes that none is both cheaper and better than, from the cheapest: the line of a picture.
+
+    >>> line([3, 1, 2, 4], [0.8, 0.5, 0.4, 0.9])
+    [1, 0, 3]
+    """
+    found: list[int] = []
+    for place in sorted(range(len(cost)), key=lambda at: (cost[at], -gain[at])):
+        if not found or gain[place] > gain[found[-1]]:
+            found.append(place)
+    return found

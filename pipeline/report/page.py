@@ -81,7 +81,11 @@ def environment() -> jinja2.Environment:
         loader=jinja2.ChoiceLoader(
             [
                 jinja2.PackageLoader(room, "templates")
-                for room in ("secondlook.pipeline.report", "secondlook.pipeline.report.bias")
+                for room in (
+                    "secondlook.pipeline.report",
+                    "secondlook.pipeline.report.bias",
+                    "secondlook.pipeline.report.frontier",
+                )
             ]
         ),
         autoescape=True,

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import binomtest
 
+from secondlook.pipeline.core.frontier import line
 from secondlook.pipeline.learn.students.frontier import (
     dominates,
-    line,
     sure,
     sure_of_answers,
     sure_of_draws,

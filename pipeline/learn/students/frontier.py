@@ -71,15 +71,3 @@ def sure_of_draws(figures: npt.ArrayLike, alpha: float = ALPHA) -> Flags:
 def _sure_of_wins(wins: npt.NDArray[np.floating | np.integer], alpha: float) -> Flags:
     """Wins (M, M) of the first over the second → whether they are more than chance would give to either, two-sided."""
     return np.asarray((wins > wins.T) & (exact_p(wins, wins.T) < alpha), np.bool_)
-
-
-def line(cost: npt.ArrayLike, gain: npt.ArrayLike) -> list[int]:
-    """Places of the points (P,) of two axes that none is both cheaper and better than, from the cheapest: the line of a picture.
-
-    >>> line([3, 1, 2, 4], [0.8, 0.5, 0.4, 0.9])
-    [1, 0, 3]
-    """
-    costs, gains = np.asarray(cost, np.float64), np.asarray(gain, np.float64)
-    order = np.lexsort((-gains, costs))
-    best = np.maximum.accumulate(np.concatenate([[-np.inf], gains[order]]))[:-1]
-    return [int(place) for place in order[gains[order] > best]]
