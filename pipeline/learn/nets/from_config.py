@@ -55,7 +55,11 @@ def convnext(size: str, image_px: int) -> tuple[nn.Module, int]:
     widths = [first * 2**stage for stage in range(4)]
     patch = 2 if image_px < SMALL_PX else 4
     config: Any = ConvNextV2Config(depths=list(depths), hidden_sizes=widths, image_size=image_px, patch_size=patch)
-    return Maps(ConvNextV2Model(config)), widths[-1]
+    body = ConvNextV2Model(config)
+    body.layernorm = (
+        nn.Identity()
+    )  # of its own pooling, which is not asked: weights without a gradient stop a fit on several GPUs
+    return Maps(body), widths[-1]
 
 
 def vit(size: str, image_px: int) -> tuple[nn.Module, int]:

@@ -19,25 +19,19 @@ from secondlook.pipeline.core.errors import UserError, unknown
 
 MULTIPLE = 8  # channels that are left are a multiple of it, since processors work on 8 or 16 numbers at a time
 MEASURES = ("l1", "scale")
-_PASSES = {
-    *("relu", "relu_", "relu6", "hardtanh", "hardtanh_", "silu", "silu_", "sigmoid", "hardswish", "hardswish_", "gelu"),
-    *(
-        "hardsigmoid",
-        "dropout",
-        "clone",
-        "contiguous",
-        "max_pool2d",
-        "avg_pool2d",
-        "adaptive_avg_pool2d",
-        "mean",
-        "pad",
-    ),
-    *("flatten", "to", "_to_copy", "constant_pad_nd", "sub", "div", "mul", "add", "alias", "detach"),
-}
+_PASSES = frozenset(  # what leaves every channel in its place
+    f"{name}{end}"
+    for name in (
+        *("relu", "relu6", "hardtanh", "silu", "sigmoid", "hardswish", "hardsigmoid", "gelu", "dropout", "contiguous"),
+        *("mul", "add", "sub", "div", "max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "mean", "flatten", "pad"),
+        *("constant_pad_nd", "clone", "to", "_to_copy", "alias", "detach"),
+    )
+    for end in ("", "_")  # in its place in memory, too
+)
 
 
 @dataclass
-class _Channels:
+class Channels:
     """Channels that belong together: (name of a weight, axis) of all that are indexed by them, and which ones make them."""
 
     indexed: list[tuple[str, int]] = field(default_factory=list)
@@ -66,7 +60,10 @@ def pruned(net: nn.Module, share: float, image_px: int, by: str = "l1") -> nn.Mo
     if by not in MEASURES:
         raise unknown("measure to prune by", by, MEASURES)
     state = dict(net.state_dict())
-    for channels in _groups(net, image_px):
+    found = groups(net, image_px)
+    if not found:
+        raise UserError(f"no channels of a {type(net).__name__} can be cut out without others: it can't be pruned")
+    for channels in found:
         worth = _worth(channels, state, by)
         n = len(worth)
         left = min(n, max(MULTIPLE, -(-round(n * (1 - share)) // MULTIPLE) * MULTIPLE))
@@ -124,14 +121,14 @@ def sparse(net: nn.Module) -> Sparse:
     )
 
 
-def _worth(channels: _Channels, state: Mapping[str, Tensor], by: str) -> Tensor:
+def _worth(channels: Channels, state: Mapping[str, Tensor], by: str) -> Tensor:
     names = channels.scales if by == "scale" and channels.scales else channels.makers
     return torch.stack([state[name].float().abs().reshape(len(state[name]), -1).mean(dim=1) for name in names]).sum(
         dim=0
     )
 
 
-def _groups(net: nn.Module, image_px: int) -> list[_Channels]:
+def groups(net: nn.Module, image_px: int) -> list[Channels]:
     """Channels that can be cut out, from the graph of the net."""
     was = net.training
     shown = torch.zeros(2, 3, image_px, image_px, device=next(net.parameters()).device)
@@ -141,7 +138,7 @@ def _groups(net: nn.Module, image_px: int) -> list[_Channels]:
         net.train(was)
     signature = program.graph_signature
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    bears: dict[Any, _Channels] = {}  # node → channels of its second dimension
+    bears: dict[Any, Channels] = {}  # node → channels of its second dimension
     for node in program.graph.nodes:
         if node.op == "call_function":
             bears[node] = _followed(node, bears, weights)
@@ -152,12 +149,13 @@ def _groups(net: nn.Module, image_px: int) -> list[_Channels]:
     return [one for one in found.values() if one.makers and not one.stay]
 
 
-def _followed(node: Any, bears: dict[Any, _Channels], weights: Mapping[str, str]) -> _Channels:
+def _followed(node: Any, bears: dict[Any, Channels], weights: Mapping[str, str]) -> Channels:
     """The channels that a node gives, with what it does to those that it takes."""
     does = node.target.__name__.partition(".")[0]
     takes = [one for one in node.all_input_nodes if one in bears]
+    sizes = {_second(one) for one in (*takes, node)}
     named = [weights.get(one.name) for one in node.args if isinstance(one, torch.fx.Node)]
-    here = bears[takes[0]] if takes else _Channels(stay=True)
+    here = bears[takes[0]] if takes else Channels(stay=True)
     if does in {"conv2d", "linear"}:
         weight, *bias = [name for name in named if name]
         shape = node.args[1].meta["val"].shape
@@ -166,19 +164,25 @@ def _followed(node: Any, bears: dict[Any, _Channels], weights: Mapping[str, str]
             here.indexed += [(weight, 0), *((name, 0) for name in bias)]
             return here
         here.indexed.append((weight, 1))
-        return _Channels([(weight, 0), *((name, 0) for name in bias)], [weight])
+        return Channels([(weight, 0), *((name, 0) for name in bias)], [weight])
     if does == "batch_norm":
         here.indexed += [(name, 0) for name in named if name]
         here.scales += [name for name in named if name][:1]
         return here
-    known = does in _PASSES and all(one.meta["val"].shape[1] == node.meta["val"].shape[1] for one in takes)
+    known = does in _PASSES and len(sizes) == 1 and not any(named)  # a weight beside them would have to be cut, too
     for one in takes:
         bears[one].stay |= not known or (does == "add" and len(takes) > 1)
         _join(here, bears[one], bears)
-    return here if known else _Channels(stay=True)
+    return here if known else Channels(stay=True)
 
 
-def _join(one: _Channels, other: _Channels, bears: dict[Any, _Channels]) -> None:
+def _second(node: Any) -> int | None:
+    """Size of the second dimension of what a node gives; None where there is none."""
+    shape = getattr(node.meta.get("val"), "shape", ())
+    return int(shape[1]) if len(shape) > 1 else None
+
+
+def _join(one: Channels, other: Channels, bears: dict[Any, Channels]) -> None:
     if one is other:
         return
     one.indexed += other.indexed
