@@ -40,10 +40,19 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     done = lake.find("distill", inputs)
     if done is not None:
         console.say(f"nothing to do: version {done.id} has the students of this with these settings")
-        return dict(done.summary) | {"version": done.id}
+        return _beside_those_before(lake, settings, dict(done.summary) | {"version": done.id})
     where = torch_setup.device(settings.train.device)
     with torch_setup.threads(settings.train.threads):
-        return _distill(lake, settings, version, model, inputs, where)
+        made = _distill(lake, settings, version, model, inputs, where)
+    return _beside_those_before(lake, settings, made)
+
+
+def _beside_those_before(lake: "Lake", settings: Settings, summary: dict[str, Any]) -> dict[str, Any]:
+    """With a comparison of each student with its earlier self, where there is one."""
+    from secondlook.jobs.helped.helped import after
+
+    found = after(lake, settings, summary["version"], [one["model"] for one in summary["students"]])
+    return summary | ({"helped": found} if found else {})
 
 
 def inputs_of(settings: Settings, version: "Version", model: "Model") -> dict[str, Any]:

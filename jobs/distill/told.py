@@ -2,26 +2,24 @@
 
 from typing import Any
 
-from rich.table import Table
-
+from secondlook.jobs.helped.helped import say as say_helped
 from secondlook.jobs.terminal import console
+
+HEADINGS = ("", "accuracy", "95 %", "as teacher", "parameters", "multiply-adds", "file")
 
 
 def students(summary: dict[str, Any]) -> None:
     """The students of a run, the heaviest first, below their teacher."""
     out, teacher = console.out(), summary["teacher"]
-    table = Table(box=None, pad_edge=False)
-    for heading, align in (
-        ("", "left"), ("accuracy", "right"), ("95 %", "right"), ("as teacher", "right"), ("parameters", "right"),
-        ("multiply-adds", "right"), ("file", "right"),
-    ):  # fmt: skip
-        table.add_column(heading, justify=align, no_wrap=True)  # type: ignore[arg-type]
-    table.add_row(f"{teacher['model']} (teacher)", *_share(teacher["accuracy"]), "", "", "", "")
+    rows = [HEADINGS, (f"{teacher['model']} (teacher)", *_share(teacher["accuracy"]), "", "", "", "")]
     for one in sorted(summary["students"], key=lambda one: (-one["multiply_adds"], -one["bytes"])):
         agreement = _share(one["agreement"])[0]
-        costs = [_short(one["parameters"]), _short(one["multiply_adds"]), f"{_short(one['bytes'])}B"]
-        table.add_row(one["model"], *_share(one["accuracy"]), agreement, *costs)
-    out.print(table)
+        costs = _short(one["parameters"]), _short(one["multiply_adds"]), f"{_short(one['bytes'])}B"
+        rows.append((one["model"], *_share(one["accuracy"]), agreement, *costs))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        line = "  ".join(cell.rjust(width) for cell, width in zip(cells, widths[1:], strict=True))
+        out.print(f"{name.ljust(widths[0])}  {line}".rstrip(), markup=False)
     n = teacher["accuracy"]["n"]
     if n:
         out.print(f"accuracy by the given labels of {n:,} pictures of the split `test`, which nobody learned from")
@@ -29,6 +27,8 @@ def students(summary: dict[str, Any]) -> None:
         out.print(
             "nothing is held out: no labeled picture lies in the split `test`, so how often students are right is not known"
         )
+    for name, helped in summary.get("helped", {}).items():
+        say_helped(helped, name)
     out.print(f"version {summary['version']}; next: secondlook frontier")
 
 

@@ -4,6 +4,7 @@ A teacher is asked live, of the pictures as they were changed for the students (
 patient and consistent"), once for all students. Its probabilities are logits by their logarithm.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,18 +31,13 @@ def alone(net: nn.Module) -> Teach:
 
 
 def together(nets: Sequence[nn.Module]) -> Teach:
-    """Several nets of the same classes: the mean of their log probabilities, their geometric mean (Hinton et al. 2015).
-
-    So a temperature acts on an ensemble as it does on one net.
-    """
+    """Several nets of the same classes: the mean of their probabilities, as a generalist's nets of folds score together."""
     for net in nets:
         net.eval()
 
     def teach(pictures: Tensor) -> dict[str, Tensor]:
-        total = torch.log_softmax(nets[0](pictures).float(), dim=1)
-        for net in nets[1:]:
-            total = total + torch.log_softmax(net(pictures).float(), dim=1)
-        return {TEACHER: total / len(nets)}
+        each = torch.stack([torch.log_softmax(net(pictures).float(), dim=1) for net in nets])
+        return {TEACHER: each.logsumexp(dim=0) - math.log(len(nets))}
 
     return teach
 
