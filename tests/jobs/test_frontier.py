@@ -186,16 +186,9 @@ def _toml(section: Any) -> list[str]:
     return [f"{field.name} = {json.dumps(getattr(section, field.name))}" for field in dataclasses.fields(section)]
 
 
-def test_a_wide_margin_refuses_nobody(made: Lake, summary: dict[str, Any]) -> None:
-    wide = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, worst_group=1.0, attack=0))
-    found = measure.measured(made, made.at(), wide, torch.device("cpu"), verified=False)
-    assert not any(one.refused for one in found.students)
-    assert frontier.passes(found, None)
-    assert all(one.robust is None for one in found.points)
-    assert found.attacked == 0
-
-
-def test_within_clusters_only_their_classes_are_allowed(made: Lake, summary: dict[str, Any]) -> None:
+def test_a_wide_margin_refuses_nobody_and_in_clusters_only_their_classes_are_allowed(
+    made: Lake, summary: dict[str, Any]
+) -> None:
     """A cluster of both classes changes nothing; it is looked up under the teacher."""
     version = made.at()
     teacher = summary["points"][0]["model"]
@@ -206,9 +199,13 @@ def test_within_clusters_only_their_classes_are_allowed(made: Lake, summary: dic
     everybody, _ = asked.everyone(made, version)
     assert asked.clusters_of(made, version, everybody[0]) == []
     assert asked.clusters_of(made, made.at(), everybody[0]) == [("across", "upright")]
-    some = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, attack=0))
-    found = measure.measured(made, made.at(), some, torch.device("cpu"), verified=False)
+    wide = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, worst_group=1.0, attack=0))
+    found = measure.measured(made, made.at(), wide, torch.device("cpu"), verified=False)
     assert all(one.conditional == one.accuracy for one in found.points)
+    assert not any(one.refused for one in found.students)
+    assert frontier.passes(found, None)
+    assert all(one.robust is None for one in found.points)
+    assert found.attacked == 0
 
 
 def test_a_version_without_students_or_without_verified_labels_says_what_to_do(lake: Lake, made: Lake) -> None:

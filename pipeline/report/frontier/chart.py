@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from markupsafe import Markup
 
@@ -12,7 +13,8 @@ from secondlook.pipeline.report.frontier.words import percent, seconds
 
 HEIGHT_PX = 420
 LEFT, RIGHT, TOP, BOTTOM = 9.0, 96.0, 4.0, 91.0  # of the box, in percent: what is left of it are the axes' words
-SMALLEST_PX, LARGEST_PX = 9.0, 20.0  # radius of a dot: its area grows with the bytes
+SMALLEST_PX, LARGEST_PX = 9.0, 20.0  # radius of a dot: its area grows with the bytes …
+TEACHER_PX = 13.0  # … but for a teacher, which may have none
 TICKS = 5
 
 
@@ -40,7 +42,7 @@ def picture(points: Sequence[Point], numbers: Sequence[int], line: Sequence[int]
     drawn = [one for one in points if not math.isnan(one.latency.value)]
     across = _across([one.latency.value for one in drawn])
     up = _up([end for one in drawn for end in (one.accuracy.interval.low, one.accuracy.interval.high)])
-    largest = max((one.bytes for one in drawn if not math.isnan(one.bytes)), default=1.0)
+    largest = max((_bytes(one) for one in drawn if one.role == "student"), default=0.0) or 1.0
     body = _axes(across, up) + _stairs([points[place] for place in line], across, up)
     for one, number in sorted(zip(points, numbers, strict=True), key=lambda its: -_bytes(its[0])):
         if one in drawn:
@@ -121,18 +123,17 @@ def _round(low: float, high: float) -> list[float]:
 def _stairs(on: Sequence[Point], across: Scale, up: Scale) -> Markup:
     """What is the most accurate up to each latency."""
     body = Markup("")
-    for one, then in zip(on, [*on[1:], None], strict=True):
-        x, y = across(one.latency.value), up(one.accuracy.value)
-        end = across(then.latency.value) if then is not None else RIGHT
-        body += _line(x, y, end, y, "stair")
-        if then is not None:
-            body += _line(end, y, end, up(then.accuracy.value), "stair")
+    corners = [(across(one.latency.value), up(one.accuracy.value)) for one in on]
+    for (x, y), (end, higher) in pairwise(corners):
+        body += _line(x, y, end, y, "stair") + _line(end, y, end, higher, "stair")
+    if corners:
+        body += _line(*corners[-1], RIGHT, corners[-1][1], "stair")
     return body
 
 
 def _dot(one: Point, number: int, across: Scale, up: Scale, largest: float, picked: bool) -> Markup:
     x, y = across(one.latency.value), up(one.accuracy.value)
-    radius = max(SMALLEST_PX, LARGEST_PX * math.sqrt(_bytes(one) / largest)) if one.role == "student" else LARGEST_PX
+    radius = max(SMALLEST_PX, LARGEST_PX * math.sqrt(_bytes(one) / largest)) if one.role == "student" else TEACHER_PX
     kind = (
         "teacher"
         if one.role == "teacher"
