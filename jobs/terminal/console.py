@@ -47,36 +47,40 @@ def finish(summary: Mapping[str, Any], *, as_json: bool, lines: Callable[[], Non
 
 
 @contextlib.contextmanager
-def progress(title: str, total: int | None, unit: str = "pictures") -> Iterator[Advance]:
-    """A bar on a terminal, a line every ten seconds elsewhere; yields a function to advance it by n."""
+def progress(title: str, total: int | None, unit: str = "pictures", epochs: int = 0) -> Iterator[Advance]:
+    """A bar on a terminal, a line every ten seconds elsewhere; yields a function to advance it by n.
+
+    `epochs`: how many of them the total is, of all fits together; where told, it is said how many are done.
+    """
     console = err()
-    if console.is_terminal:
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn(unit),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-        )
-        start = time.monotonic()
-        with Progress(*columns, console=console, transient=False) as bar:
-            task = bar.add_task(title, total=total, rate="")
-            done = 0
-
-            def advance(n: int) -> None:
-                nonlocal done
-                done += n
-                bar.update(task, advance=n, rate=f"{done / max(time.monotonic() - start, 1e-3):,.0f}/s")
-
-            yield advance
+    if not console.is_terminal:
+        yield from _log_lines(title, total, unit, epochs)
         return
-    yield from _log_lines(title, total, unit)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(unit),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    start = time.monotonic()
+    with Progress(*columns, console=console, transient=False) as bar:
+        task = bar.add_task(title, total=total, rate="")
+        done = 0
+
+        def advance(n: int) -> None:
+            nonlocal done
+            done += n
+            rate = f"{done / max(time.monotonic() - start, 1e-3):,.0f}/s"
+            bar.update(task, advance=n, rate=_of_epochs(done, total, epochs) + rate)
+
+        yield advance
 
 
-def _log_lines(title: str, total: int | None, unit: str) -> Iterator[Advance]:
+def _log_lines(title: str, total: int | None, unit: str, epochs: int) -> Iterator[Advance]:
     start = last = time.monotonic()
     done = 0
 
@@ -87,7 +91,20 @@ def _log_lines(title: str, total: int | None, unit: str) -> Iterator[Advance]:
         if now - last >= LOG_EVERY_S:
             last = now
             of = f" of {total:,}" if total else ""
-            say(f"{title}: {done:,}{of} {unit}, {done / (now - start):,.0f}/s")
+            rate = done / (now - start)
+            left = f", {_duration(max(0.0, total - done) / rate)} left" if total else ""
+            say(f"{title}: {done:,}{of} {unit}, {_of_epochs(done, total, epochs)}{rate:,.0f}/s{left}")
 
     yield advance
     say(f"{title}: {done:,} {unit} in {time.monotonic() - start:.1f} s")
+
+
+def _of_epochs(done: int, total: int | None, epochs: int) -> str:
+    return f"epoch {min(epochs, done * epochs // total + 1)} of {epochs}, " if epochs and total else ""
+
+
+def _duration(seconds: float) -> str:
+    """Words for how long: `40 s`, `12 min`, `3.5 h`."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

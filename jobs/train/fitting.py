@@ -131,8 +131,8 @@ def fit_nets(
     checkpoints = Checkpoints(attempt.lake, name)
     weights = counts.weights if counts else None
     fitter = plan.fitter(pixels, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
-    total = fold_nets.work(folds, wanted.refits, wanted.epochs)
-    with console.progress("fitting", total, "steps of pictures") as advance:
+    total, epochs = (f(folds, wanted.refits, wanted.epochs) for f in (fold_nets.work, fold_nets.passes))
+    with console.progress("fitting", total, "pictures", epochs) as advance:
         result = fold_nets.cross_fit(
             fitter, data.labels, folds, len(data.classes),
             refits=wanted.refits, epochs=wanted.epochs, seed=wanted.seed, where=where, advance=advance,

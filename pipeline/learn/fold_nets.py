@@ -145,9 +145,9 @@ def work(folds: Ints, refits: int, epochs: int) -> int:
     return one_round * sum(epochs_of(epochs, again) for again in range(refits + 1)) + len(labeled) * epochs
 
 
-def passes(n_folds: int, refits: int, epochs: int) -> int:
+def passes(folds: Ints, refits: int, epochs: int) -> int:
     """Epochs of all fits of a cross-fit together."""
-    return n_folds * sum(epochs_of(epochs, again) for again in range(refits + 1)) + epochs
+    return (int(folds.max()) + 1) * sum(epochs_of(epochs, again) for again in range(refits + 1)) + epochs
 
 
 def to_arrays(nets: FoldNets) -> Weights:

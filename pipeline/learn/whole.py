@@ -236,7 +236,8 @@ class Told:
             if now.facts["epoch"] == self.recipe.epochs:
                 arrays = {name: value for name, value in arrays.items() if name.startswith(NET)}
             if self.watch is not None:
-                arrays = arrays | {"watched/total": self.watch.total.cpu(), "watched/times": self.watch.times.cpu()}
+                watched = {"watched/total": self.watch.total, "watched/times": self.watch.times}
+                arrays = arrays | {name: value.cpu().clone() for name, value in watched.items()}
             checkpoint.keep(Kept(arrays, now.facts))
 
         return keep
@@ -245,7 +246,7 @@ class Told:
         """Make what was watched what it was."""
         self.step = was.facts["epoch"] * self.steps
         if self.watch is not None:
-            self.watch.total, self.watch.times = was.arrays["watched/total"], was.arrays["watched/times"]
+            self.watch.total, self.watch.times = (was.arrays[f"watched/{name}"].clone() for name in ("total", "times"))
 
 
 NET = "0/net/"  # where the weights of the one net lie in what is kept
