@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from pyiceberg.expressions import EqualTo
 
+from secondlook.jobs.clusters.stored import clusters
 from secondlook.jobs.distill import stored as students_of
 from secondlook.jobs.distill.stored import Student
 from secondlook.jobs.lake import dataset
@@ -141,14 +142,13 @@ def _teacher(lake: Lake, version: Version, model: Model) -> Asked:
     )  # fmt: skip
 
 
-def clusters_of(lake: Lake, version: Version, one: Asked) -> list[tuple[str, ...]]:
-    """The classes of each cluster of a teacher, of the first level; of specialists those of the generalist that they started from."""
-    name: str | None = one.model
+def clusters_of(lake: Lake, version: Version, model: str) -> list[tuple[str, ...]]:
+    """The classes of each cluster of a model, of the first level; of specialists those of the generalist that they started from."""
+    name: str | None = model
     while name is not None:
-        rows = lake.read("clusters", version, ["seq", "classes", "level"], EqualTo("model", name))  # type: ignore[call-arg, arg-type]
-        if rows.num_rows:
-            newest = max(rows["seq"].to_pylist())
-            return [tuple(row["classes"]) for row in rows.to_pylist() if row["seq"] == newest and not row["level"]]
-        made_of = lake.latest("models", version, ["made_of"], EqualTo("model", name))["made_of"].to_pylist()  # type: ignore[call-arg, arg-type]
+        if found := clusters(lake, version, name):
+            return [one.classes for one in found if not one.level]
+        rows = lake.latest("models", version, ["made_of"], EqualTo("model", name))  # type: ignore[call-arg, arg-type]
+        made_of = rows["made_of"].to_pylist()
         name = made_of[0][0] if made_of and made_of[0] else None
     return []

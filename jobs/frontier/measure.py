@@ -89,7 +89,7 @@ def _clusters(lake: Lake, version: Version, asked: Sequence[Asked], classes: Seq
     """Numbers of the classes of each cluster of the newest teacher that has some; clusters of one class say nothing."""
     place = {name: number for number, name in enumerate(classes)}
     for one in asked:
-        found = clusters_of(lake, version, one) if one.role == "teacher" else []
+        found = clusters_of(lake, version, one.model) if one.role == "teacher" else []
         if found:
             inside = [np.array([place[name] for name in names if name in place], np.int64) for names in found]
             return [its for its in inside if len(its) > 1]

@@ -12,13 +12,14 @@ import pytest
 import torch
 
 from secondlook.jobs import cli
+from secondlook.jobs.clusters.stored import rows_of
 from secondlook.jobs.distill import distill
 from secondlook.jobs.distill import stored as students_of
 from secondlook.jobs.frontier import asked, frontier, held_out, kept, measure
-from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import train
 from secondlook.pipeline.core.bias_config import BiasSettings
+from secondlook.pipeline.core.clusters import Cluster
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.frontier import Frontier
@@ -193,12 +194,10 @@ def test_a_wide_margin_refuses_nobody_and_in_clusters_only_their_classes_are_all
     version = made.at()
     teacher = summary["points"][0]["model"]
     attempt = made.attempt("clusters", {"of": teacher})
-    cluster = {"model": teacher, "cluster": "c0", "classes": ["across", "upright"], "level": 0, "evidence": "{}"}
-    attempt.append("clusters", rows("clusters", [cluster]))
+    attempt.append("clusters", rows_of(teacher, [Cluster("both", ("across", "upright"))]))
     attempt.commit({})
-    everybody, _ = asked.everyone(made, version)
-    assert asked.clusters_of(made, version, everybody[0]) == []
-    assert asked.clusters_of(made, made.at(), everybody[0]) == [("across", "upright")]
+    assert asked.clusters_of(made, version, teacher) == []
+    assert asked.clusters_of(made, made.at(), teacher) == [("across", "upright")]
     wide = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, worst_group=1.0, attack=0))
     found = measure.measured(made, made.at(), wide, torch.device("cpu"), verified=False)
     assert all(one.conditional == one.accuracy for one in found.points)
