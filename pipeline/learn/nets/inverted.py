@@ -83,7 +83,7 @@ def mobilenet_v2(alpha: float, image_px: int) -> tuple[nn.Module, int]:
     """(features, D) with every number of channels times α; D is 1280 times α, and 1280 for an α below 1."""
     stages = [(wider, side, divisible(out * alpha), n, stride) for wider, side, out, n, stride in MOBILENET_V2]
     last = divisible(1280 * max(1.0, alpha))
-    return _inverted(divisible(32 * alpha), stages, last, image_px, nn.ReLU6, excited=False), last
+    return stacked(divisible(32 * alpha), stages, last, image_px, nn.ReLU6, excited=False), last
 
 
 def efficientnet(size: str, image_px: int) -> tuple[nn.Module, int]:
@@ -94,12 +94,13 @@ def efficientnet(size: str, image_px: int) -> tuple[nn.Module, int]:
         for wider, side, out, n, stride in EFFICIENTNET
     ]
     last = divisible(1280 * width)
-    return _inverted(divisible(32 * width), stages, last, image_px, nn.SiLU, excited=True), last
+    return stacked(divisible(32 * width), stages, last, image_px, nn.SiLU, excited=True), last
 
 
-def _inverted(
+def stacked(
     first: int, stages: Sequence[Stage], last: int, image_px: int, act: type[nn.Module], *, excited: bool
 ) -> nn.Module:
+    """Stages of blocks between a first convolution and a last one, of so many channels."""
     small = image_px < SMALL_PX
     layers: list[nn.Module] = [convolved(3, first, stride=1 if small else 2, act=act)]
     into = first

@@ -1,6 +1,7 @@
 """What nets are made of: a convolution with its normalization, depthwise ones, and a head that embeds before it decides."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,17 @@ def convolved(
         nn.BatchNorm2d(out),
     ]
     return nn.Sequential(*layers, *([act()] if act else []))
+
+
+@contextlib.contextmanager
+def evaluated(net: nn.Module) -> Iterator[nn.Module]:
+    """The net as it is asked, and afterwards each part of it as it was."""
+    learning = [one for one in net.modules() if one.training]
+    try:
+        yield net.eval()
+    finally:
+        for one in learning:
+            one.training = True
 
 
 def divisible(channels: float) -> int:

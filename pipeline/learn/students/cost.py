@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from secondlook.pipeline.learn.nets.layers import evaluated
 from secondlook.pipeline.learn.students.timing import rounds
 
 
@@ -38,15 +39,10 @@ def cost(net: nn.Module, image_px: int) -> Cost:
     """
     weights = list(net.parameters())
     held = [*weights, *net.buffers()]
-    was = net.training
     places = {key: one.to("meta") for key, one in (*net.named_parameters(), *net.named_buffers())}
     shown = torch.empty(1, 3, image_px, image_px, device="meta")
-    net.eval()
-    try:
-        with torch.no_grad(), FlopCounterMode(display=False) as counter:
-            torch.func.functional_call(net, places, (shown,))
-    finally:
-        net.train(was)
+    with torch.no_grad(), evaluated(net), FlopCounterMode(display=False) as counter:
+        torch.func.functional_call(net, places, (shown,))
     return Cost(
         parameters=sum(one.numel() for one in weights),
         multiply_adds=counter.get_total_flops() // 2,

@@ -23,6 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from secondlook.pipeline.learn.nets.layers import evaluated
+
 OPSET = 18  # the oldest that the exporter writes without converting: runtimes from 2023 on read it
 INPUT, OUTPUT = "pictures", "logits"
 
@@ -141,13 +143,12 @@ class Runner:
         return np.concatenate([self.session.run([OUTPUT], {INPUT: part})[0] for part in parts])
 
 
-@torch.inference_mode()
 def agreement(net: nn.Module, file: bytes, pixels: Pixels) -> Agreement:
-    """How a net and its file answer about pictures (N, side, side, 3); the net is asked in float32 as it stands (eval)."""
+    """How a net and its file answer about pictures (N, side, side, 3); the net is asked in float32."""
     where = next(net.parameters()).device
-    net.eval()
-    shown = torch.from_numpy(pixels).permute(0, 3, 1, 2)
-    expected = np.concatenate([net(part.to(where)).float().cpu().numpy() for part in shown.split(256)])  # type: ignore[no-untyped-call]
+    parts = torch.from_numpy(pixels).permute(0, 3, 1, 2).split(256)  # type: ignore[no-untyped-call]
+    with evaluated(net), torch.inference_mode():
+        expected = np.concatenate([net(part.to(where)).float().cpu().numpy() for part in parts])
     got = Runner(file).ask(pixels)
     return Agreement(
         len(pixels), float(np.abs(expected - got).max()), float((expected.argmax(1) == got.argmax(1)).mean())

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.core.errors import UserError, unknown
+from secondlook.pipeline.learn.nets.layers import evaluated
 
 MULTIPLE = 8  # channels that are left are a multiple of it, since processors work on 8 or 16 numbers at a time
 MEASURES = ("l1", "scale")
@@ -130,12 +131,9 @@ def _worth(channels: Channels, state: Mapping[str, Tensor], by: str) -> Tensor:
 
 def groups(net: nn.Module, image_px: int) -> list[Channels]:
     """Channels that can be cut out, from the graph of the net."""
-    was = net.training
     shown = torch.zeros(2, 3, image_px, image_px, device=next(net.parameters()).device)
-    try:
-        program = torch.export.export(net.eval(), (shown,))
-    finally:
-        net.train(was)
+    with evaluated(net):
+        program = torch.export.export(net, (shown,))
     signature = program.graph_signature
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     bears: dict[Any, Channels] = {}  # node → channels of its second dimension

@@ -63,7 +63,7 @@ def test_mobilenet_v2(alpha: float, side: int, multiply_adds: int, parameters: f
 )
 def test_efficientnet(size: str, side: int, multiply_adds: float, parameters: float) -> None:
     found, _ = costs(f"efficientnet:{size}", side)
-    assert found.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=0.02)
+    assert found.multiply_adds / 1e9 == pytest.approx(multiply_adds, rel=0.025)
     assert found.parameters / 1e6 == pytest.approx(parameters, rel=0.01)
 
 
