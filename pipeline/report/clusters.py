@@ -20,8 +20,9 @@ Ints = npt.NDArray[np.int64]
 CELLS = 400  # cells along a side; where there are more classes, a cell is of several
 NAMED = 120  # classes up to which rows bear their names
 NAMED_ABOVE = 40  # … and columns
-NUMBERED = 0.03  # of a side, from which a cluster bears its number in the picture
-LISTED = 300  # clusters that are listed
+NUMBERED = 3.0  # percent of the side, from which a cluster bears its number in the picture
+FRAMED = 0.8  # … and has a frame
+LISTED = 100  # clusters that are listed
 MEMBERS = 400  # classes of a cluster that are listed
 
 
@@ -50,7 +51,7 @@ class Block:
     @property
     def numbered(self) -> bool:
         """Whether there is room for the number."""
-        return self.length >= 100 * NUMBERED
+        return self.length >= NUMBERED
 
 
 def render(facts: ClusterFacts) -> str:
@@ -67,7 +68,8 @@ def render(facts: ClusterFacts) -> str:
             picture=drawn(cells),
             deepest=float(cells.max(initial=0.0)),
             each=each,
-            blocks=blocks,
+            blocks=[one for one in blocks if one.length >= FRAMED],
+            unframed=any(one.length < FRAMED for one in blocks),
             rows=labels if len(labels) <= NAMED else [],
             columns=labels if len(labels) <= NAMED_ABOVE else [],
             listed=facts.clusters[:LISTED],

@@ -8,7 +8,7 @@ import numpy as np
 from secondlook.pipeline.learn.clusters.links import Ints, Links
 from secondlook.pipeline.learn.clusters.pairs import Cluster
 
-DENSE = 2000  # classes up to which columns are a whole matrix
+DENSE = 500  # classes up to which columns are a whole matrix
 STARTS = 4  # of k-means, of which the best one counts; one where columns are sparse
 
 

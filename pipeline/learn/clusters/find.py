@@ -14,7 +14,8 @@ from secondlook.pipeline.learn.clusters.sums import confusion, together
 SUMS = {"covariance": together, "confusion": confusion, "greedy": together}
 METHODS = tuple(SUMS)
 EACH = 60  # numbers up to which each one is tried
-CLOSE = 1.02  # how close to the best number others are tried, where there are more
+FALLEN = 0.9  # where there are more: what of the best one's excess the last may be before larger ones are left out
+CLOSE = 1.02  # … and how close to the best others are tried
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,28 @@ def find(seen: Confused, method: str, n: int = 0, largest: int = 0, seed: int = 
 def tried(bonds: Links, largest: int, seed: int) -> list[Tried]:
     """What numbers of clusters, by k-means, hold of the bonds beyond chance, ascending.
 
-    Each number up to half of the classes; where these are many, 1, 2, 4, 8 …, and then ever closer around the best.
+    Each number up to half of the classes; where these are many, 1, 2, 4, 8 … until it falls, and then ever closer around the best.
     """
     most = int((bonds.degrees() > 0).sum()) // 2
     reached: dict[int, float] = {}
-    step = 2.0
-    waiting = list(range(1, most + 1)) if most <= EACH else [round(step**n) for n in range(most.bit_length())]
-    while waiting:
-        reached |= {n: excess(bonds, by_columns(bonds, n, largest, seed)) for n in waiting}
-        step = step**0.5
-        top = best([Tried(n, value) for n, value in reached.items()])
-        around = {round(top / step), round(top * step)} if most > EACH and step > CLOSE else set()
-        waiting = [n for n in sorted(around) if n not in reached and n <= most]
+
+    def reach(n: int) -> None:
+        if n not in reached and 1 <= n <= most:
+            reached[n] = excess(bonds, by_columns(bonds, n, largest, seed))
+
+    if most <= EACH:
+        for n in range(1, most + 1):
+            reach(n)
+    else:
+        n, step = 1, 2.0
+        while n <= most and reached.get(n // 2, 0.0) >= FALLEN * max(reached.values(), default=0.0):
+            reach(n)
+            n *= 2
+        while step > CLOSE:
+            step = step**0.5
+            top = max(reached, key=lambda one: (reached[one], -one))
+            reach(round(top / step))
+            reach(round(top * step))
     return [Tried(n, reached[n]) for n in sorted(reached)]
 
 
