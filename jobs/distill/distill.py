@@ -13,8 +13,13 @@ from secondlook.jobs.terminal.options import settings as settings_of
 from secondlook.pipeline.core.config import Settings
 
 if TYPE_CHECKING:
+    from secondlook.jobs.distill.fitting import Taught
+    from secondlook.jobs.distill.lessons import Lessons
+    from secondlook.jobs.distill.teaching import Teacher
     from secondlook.jobs.lake.dataset import Model
-    from secondlook.jobs.lake.store import Lake, Version
+    from secondlook.jobs.lake.store import Attempt, Lake, Version
+    from secondlook.jobs.train.checkpoints import Checkpoints
+    from secondlook.pipeline.learn.students.named import Named
 
 READS = ("samples", "labels", "classes", "images", "fingerprints")
 
@@ -70,14 +75,9 @@ def inputs_of(settings: Settings, version: "Version", model: "Model") -> dict[st
 def _distill(
     lake: "Lake", settings: Settings, version: "Version", model: "Model", inputs: dict[str, Any], where: Any
 ) -> dict[str, Any]:
-    import torch
-
-    from secondlook.jobs.distill import fitting, lessons, measured, storing, teaching
+    from secondlook.jobs.distill import lessons, measured, storing, teaching
     from secondlook.jobs.lake.store import digest
-    from secondlook.jobs.machine.provenance import commit, machine
     from secondlook.jobs.train.checkpoints import Checkpoints
-    from secondlook.pipeline.learn.students import teachers
-    from secondlook.pipeline.learn.students.distill import TEACHER
     from secondlook.pipeline.learn.students.named import named
 
     wanted, start = settings.distill, time.monotonic()
@@ -89,26 +89,20 @@ def _distill(
     attempt = lake.attempt("distill", inputs)
     name = digest(inputs)[:8]
     _say_what(model, students, learnt, where)
-    before = None
-    if wanted.soft and wanted.answers == "stored":
-        probs = teaching.said_before(lake, version, model, learnt.content_ids, learnt.learned)
-        before = teachers.as_logits(torch.from_numpy(probs))
     start = time.monotonic()
-    loss = fitting.loss_of(settings, learnt, before)
-    live = teachers.at_px(teacher.teach, teacher.image_px) if wanted.soft and before is None else None
     checkpoints = Checkpoints(lake, f"students-{name}")
-    taught = fitting.taught(students, len(model.classes), settings, learnt, loss, live, where, checkpoints)
+    taught = _taught(lake, settings, version, model, teacher, students, learnt, where, checkpoints)
     seconds["teaching"] = time.monotonic() - start
     start = time.monotonic()
-    ask = measured.by_torch(lambda shown: teacher.teach(shown)[TEACHER], where)
+    ask = measured.by_torch(teacher.logits, where)
     said = measured.chances(ask, learnt, learnt.unseen, teacher.image_px).argmax(axis=1)
-    lineage = storing.Run(name, model.name, model.classes, said, settings, where)
+    shared = storing.Run(name, model.name, model.classes, said, settings, where)
     with console.progress("writing and checking students", len(taught), "students") as advance:
         made = []
         for one in taught:
-            made += storing.made(attempt, one, lineage, learnt)
+            made += storing.made(attempt, one, shared, learnt)
             advance(1)
-    storing.write(attempt, made, lineage, inputs["distill"] | inputs["train"])
+    storing.write(attempt, made, shared, inputs["distill"] | inputs["train"])
     seconds["exporting, measuring and writing"] = time.monotonic() - start
     summary = {
         "teacher": {"model": model.name, "kind": model.kind} | measured.figures(learnt, said, said),
@@ -122,14 +116,49 @@ def _distill(
         "device": where.type,
         "read_version": version.id,
         "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
-        "version": (attempt.base.id if attempt.base else 0) + 1,
     }
-    version_made = attempt.commit(summary, {"read": version.id, "machine": machine(), "commit": commit()})
+    return _committed(attempt, version, summary, checkpoints)
+
+
+def _taught(
+    lake: "Lake",
+    settings: Settings,
+    version: "Version",
+    model: "Model",
+    teacher: "Teacher",
+    students: "list[Named]",
+    learnt: "Lessons",
+    where: Any,
+    checkpoints: "Checkpoints",
+) -> "list[Taught]":
+    """The students after all epochs: taught live, by what the teacher said before, or by labels alone."""
+    import torch
+
+    from secondlook.jobs.distill import fitting, teaching
+    from secondlook.pipeline.learn.students import teachers
+
+    wanted, live, before = settings.distill, None, None
+    if wanted.soft and wanted.answers == "live":
+        live = teachers.at_px(teacher.teach, teacher.image_px)
+    elif wanted.soft:
+        probs = teaching.said_before(lake, version, model, learnt.content_ids, learnt.learned)
+        before = teachers.as_logits(torch.from_numpy(probs))
+    loss = fitting.loss_of(settings, learnt, before)
+    return fitting.taught(students, len(model.classes), settings, learnt, loss, live, where, checkpoints)
+
+
+def _committed(
+    attempt: "Attempt", version: "Version", summary: dict[str, Any], checkpoints: "Checkpoints"
+) -> dict[str, Any]:
+    from secondlook.jobs.machine.provenance import commit, machine
+
+    summary["version"] = (attempt.base.id if attempt.base else 0) + 1
+    made = attempt.commit(summary, {"read": version.id, "machine": machine(), "commit": commit()})
     checkpoints.remove()
-    return dict(version_made.summary) | {"version": version_made.id}
+    return dict(made.summary) | {"version": made.id}
 
 
-def _say_what(model: "Model", students: Any, learnt: Any, where: Any) -> None:
+def _say_what(model: "Model", students: "list[Named]", learnt: "Lessons", where: Any) -> None:
     several = f"{len(students)} students" if len(students) > 1 else "one student"
     without = f", {learnt.unlabeled:,} of them without a label" if learnt.unlabeled else ""
     console.say(

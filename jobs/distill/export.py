@@ -10,7 +10,9 @@ from typing import Any
 from secondlook.jobs.distill.stored import ONNX, Student
 from secondlook.jobs.files.file_names import safe_name
 from secondlook.jobs.files.landing import landing
+from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
+from secondlook.pipeline.core.errors import UserError
 
 README = """# {name}
 
@@ -40,8 +42,19 @@ print(json.load(open("model.json"))["classes"][int(logits.argmax())])
 def run(lake: Lake, version: Version, students: Sequence[Student], target: Path) -> dict[str, Any]:
     """Copy students to a new folder, a folder each where they are several; returns the summary that --json prints.
 
-    Raises UserError where something is there already, and leaves nothing behind then.
+    Names of classes are those of today. Raises UserError where something is there already, and where classes are not any more
+    what a student learned or wait for a sign-off; nothing is left behind then.
     """
+    waiting = set(dataset.quarantined(lake, version).values())
+    for one in students:
+        if not one.current:
+            raise UserError(
+                f"classes were merged, split or retired since {one.name} was taught; `secondlook distill` teaches anew"
+            )
+        if held := waiting & set(one.classes):
+            raise UserError(
+                f"{len(held)} classes of {one.name} wait for a sign-off, see `secondlook classes list`: it stays in the lake"
+            )
     with landing(target) as partial:
         partial.mkdir()
         for one in students:
@@ -51,9 +64,12 @@ def run(lake: Lake, version: Version, students: Sequence[Student], target: Path)
 
 def _copy(lake: Lake, version: Version, student: Student, folder: Path) -> None:
     from secondlook.pipeline.learn.students.onnx_file import OPSET, OUTPUT
+    from secondlook.pipeline.learn.students.relabel import relabeled
 
     folder.mkdir(exist_ok=True)
     data = student.file(lake)
+    if list(student.classes) != student.facts["classes"]:
+        data = relabeled(data, student.classes)
     sha256 = hashlib.sha256(data).hexdigest()
     accuracy = student.metrics["accuracy"]
     facts = {

@@ -31,6 +31,12 @@ class Teacher:
     teach: "Teach"
     image_px: int
 
+    def logits(self, pictures: "torch.Tensor") -> "torch.Tensor":
+        """Pictures (n, 3, image_px, image_px) on the device → (n, K)."""
+        from secondlook.pipeline.learn.students.distill import TEACHER
+
+        return self.teach(pictures)[TEACHER]
+
 
 def model(lake: Lake, version: Version, wanted: str) -> Model:
     """The model that a setting names; UserError where there is none, or where its classes are not what they were."""

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from secondlook.jobs import cli
-from secondlook.jobs.distill import distill, fitting, lessons, measured, stored, storing, teaching
+from secondlook.jobs.distill import distill, export, fitting, lessons, measured, stored, storing, teaching
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import train
@@ -30,7 +30,7 @@ from tests.jobs.test_train import pictures
 CPU = torch.device("cpu")
 NETS = "quick:4@12"
 SETTINGS = Settings(
-    train=TrainSettings(folds=3, epochs=6, image_px=16, batch=16, refits=0),
+    train=TrainSettings(folds=3, epochs=6, image_px=16, batch=16, refits=0, threads=1),
     distill=DistillSettings(students=NETS, epochs=6, batch=16, prune=0.5, rate=0.05),
 )
 LABELED, UNLABELED, TESTED = 60, 8, 20
@@ -226,7 +226,7 @@ def test_a_student_can_teach(school: School) -> None:
     teacher = teaching.load(school.lake, version, model, CPU)
     assert teacher.image_px == 12
     shown = measured.seen(told, told.asked, 12)
-    said = measured.by_torch(lambda some: teacher.teach(some)["teacher"], CPU)(shown)
+    said = measured.by_torch(teacher.logits, CPU)(shown)
     assert said == pytest.approx(Runner(student.file(school.lake)).ask(shown), abs=1e-3)
 
 
@@ -311,7 +311,7 @@ def test_the_table_names_teacher_and_students_and_what_is_next(
 ) -> None:
     file = tmp_path / "secondlook.toml"
     file.write_text(
-        f"[train]\nfolds = 3\nepochs = 6\nimage_px = 16\nbatch = 16\nrefits = 0\n"
+        f"[train]\nfolds = 3\nepochs = 6\nimage_px = 16\nbatch = 16\nrefits = 0\nthreads = 1\n"
         f'[distill]\nstudents = "{NETS}"\nepochs = 6\nbatch = 16\nprune = 0.5\nrate = 0.05\n'
     )
     assert run(school, "--settings", str(file)) == 0
@@ -331,7 +331,12 @@ def test_a_teacher_of_heads_on_a_frozen_backbone_teaches_as_it_scores(
     sizes = {"embedding_size": 8, "hidden_sizes": [8, 16], "depths": [1, 1], "layer_type": "basic"}
     ResNetModel(ResNetConfig(**sizes)).save_pretrained(tmp_path / "tiny")
     fill([*pictures(24), *pictures(4, 200, split="test")])
-    train.run(lake, Settings(train=TrainSettings(backbone=str(tmp_path / "tiny"), folds=2, image_px=32, batch=16)))
+    train.run(
+        lake,
+        Settings(
+            train=TrainSettings(backbone=str(tmp_path / "tiny"), folds=2, image_px=32, batch=16, refits=0, threads=1)
+        ),
+    )
     version = lake.at()
     model = teaching.model(lake, version, "generalist")
     teacher = teaching.load(lake, version, model, CPU)
@@ -342,3 +347,21 @@ def test_a_teacher_of_heads_on_a_frozen_backbone_teaches_as_it_scores(
     assert said.shape == (24, 2)
     assert said.sum(axis=1) == pytest.approx(1)
     assert (said.argmax(axis=1) == told.labels[told.learned]).mean() > 0.8
+
+
+def test_names_of_classes_are_those_of_today_in_what_is_taken_along(school: School) -> None:
+    from secondlook.pipeline.learn.students.relabel import relabeled
+
+    file = of(school, pruned=0.5, precision="int8").file(school.lake)
+    renamed = Runner(relabeled(file, ["ač", '"\n']))
+    assert renamed.classes == ["ač", '"\n']
+    assert renamed.input == Runner(file).input
+    shown = measured.seen(learned(school), learned(school).asked, 12)
+    assert np.array_equal(renamed.ask(shown), Runner(file).ask(shown))
+
+
+def test_a_student_of_other_classes_than_today_stays_in_the_lake(school: School, tmp_path: Path) -> None:
+    student = dataclasses.replace(of(school, pruned=0.5, precision="int8"), current=False)
+    with pytest.raises(UserError, match="classes were merged, split or retired since"):
+        export.run(school.lake, school.lake.at(), [student], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
