@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from secondlook.jobs.frontier import held_out
-from secondlook.jobs.frontier.asked import Asked, clusters_of, everyone
+from secondlook.jobs.frontier.asked import Asked
+from secondlook.jobs.frontier.everyone import clusters_of, everyone
 from secondlook.jobs.frontier.held_out import HeldOut
 from secondlook.jobs.frontier.points import Answers, points
 from secondlook.jobs.lake.store import Lake, Version
@@ -27,8 +28,8 @@ Ints = npt.NDArray[np.int64]
 Reals = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
-BATCHES = (1, 64)
-LEAST_ROUNDS = 6  # of the larger batch, which takes long and a third of the rounds: fewer could never tell two apart
+BATCH = 64
+LEAST_ROUNDS = 6  # of the batch, which takes long and a third of the rounds: fewer could never tell two apart
 
 
 def measured(lake: Lake, version: Version, settings: Settings, where: "torch.device", *, verified: bool) -> Frontier:
@@ -42,12 +43,10 @@ def measured(lake: Lake, version: Version, settings: Settings, where: "torch.dev
     clusters = _clusters(lake, version, asked, held.classes)
     right, within = _right(asked, held, pixels, before, clusters)
     rows = _attacked_rows(settings, asked, held)
-    answers = Answers(
-        right,
-        within,
-        *(_seconds(asked, batch, repeats) for batch, repeats in zip(BATCHES, (wanted.repeats, max(wanted.repeats // 3, LEAST_ROUNDS)), strict=True)),
-        _attacked(lake, version, settings, asked, held, rows, where),
-    )  # fmt: skip
+    single = _seconds(asked, 1, wanted.repeats)
+    batch = _seconds(asked, BATCH, max(wanted.repeats // 3, LEAST_ROUNDS))
+    under_attack = _attacked(lake, version, settings, asked, held, rows, where)
+    answers = Answers(right, within, single, batch, under_attack)
     return Frontier(
         points(settings, asked, held, answers), held.words, len(held.labels), held.held_out,
         wanted.attack, len(rows), wanted.repeats, wanted.worst_group, wanted.forgotten, version.id, wanted.seed,

@@ -15,7 +15,7 @@ from secondlook.jobs import cli
 from secondlook.jobs.clusters.stored import rows_of
 from secondlook.jobs.distill import distill
 from secondlook.jobs.distill import stored as students_of
-from secondlook.jobs.frontier import asked, frontier, held_out, kept, measure
+from secondlook.jobs.frontier import everyone, frontier, held_out, kept, measure
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import train
 from secondlook.pipeline.core.bias_config import BiasSettings
@@ -196,8 +196,8 @@ def test_a_wide_margin_refuses_nobody_and_in_clusters_only_their_classes_are_all
     attempt = made.attempt("clusters", {"of": teacher})
     attempt.append("clusters", rows_of(teacher, [Cluster("both", ("across", "upright"))]))
     attempt.commit({})
-    assert asked.clusters_of(made, version, teacher) == []
-    assert asked.clusters_of(made, made.at(), teacher) == [("across", "upright")]
+    assert everyone.clusters_of(made, version, teacher) == []
+    assert everyone.clusters_of(made, made.at(), teacher) == [("across", "upright")]
     wide = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, worst_group=1.0, attack=0))
     found = measure.measured(made, made.at(), wide, torch.device("cpu"), verified=False)
     assert all(one.conditional == one.accuracy for one in found.points)
