@@ -46,7 +46,7 @@ class Fitted:
     reweighed: Mapping[str, Any] = field(default_factory=dict)
 
 
-def _folds(data: TrainingSet, readable: Flags, wanted: TrainSettings) -> Ints:
+def folds_of(data: TrainingSet, readable: Flags, wanted: TrainSettings) -> Ints:
     """(N,) fold of each content that is fitted on, -1 of all others."""
     from secondlook.pipeline.core.seeds import generator
     from secondlook.pipeline.learn.crossfit import assign_folds
@@ -69,7 +69,7 @@ def fit_frozen(
         attempt, version, data.content_ids, backbone, wanted.batch, settings.ingest
     )
     start = time.monotonic()
-    folds = _folds(data, readable, wanted)
+    folds = folds_of(data, readable, wanted)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     space = heads.fit_space(vectors[readable] if not readable.all() else vectors)
     seen = space.see(vectors)
@@ -126,7 +126,7 @@ def fit_nets(
     pixels, readable = features.pixels(attempt.lake, version, data.content_ids, plan.image_px, settings.ingest)
     seconds = {"reading pictures": time.monotonic() - start}
     start = time.monotonic()
-    folds = _folds(data, readable, wanted)
+    folds = folds_of(data, readable, wanted)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     checkpoints = Checkpoints(attempt.lake, name)
     weights = counts.weights if counts else None

@@ -229,11 +229,15 @@ def test_a_picture_that_cannot_be_read_any_more_is_left_out_and_counted(lake: La
         assert dataset.predictions(lake, lake.at(), summary["model"]).num_rows == 30
 
 
-@pytest.mark.parametrize("kind", ["small", "frozen"])
+@pytest.mark.parametrize("kind", ["small", "frozen", "finetune"])
 def test_scoring_in_spark_says_what_the_driver_says(
     lake: Lake, fill: Fill, backbone: str, spark: Any, kind: str
 ) -> None:
-    settings = SMALL if kind == "small" else frozen(backbone)
+    settings = {
+        "small": SMALL,
+        "frozen": frozen(backbone),
+        "finetune": frozen(backbone, mode="finetune", epochs=1, refits=0),
+    }[kind]
     new = [*pictures(9, 300, label=False), *pictures(3, 400)]
     fill(pictures(40))
     model = train.run(lake, settings)["model"]
