@@ -29,6 +29,8 @@ def parts_of(
     parts: list[Part] = []
     left_out: list[tuple[str, str]] = []
     for cluster in clusters:
+        if cluster.level >= setting.wanted.levels:
+            continue
         members = tuple(sorted(place[name] for name in cluster.classes if name in place))
         learned = np.isin(lessons.labels[lessons.learned], members)
         folds = lessons.folds[lessons.learned][learned]
@@ -39,7 +41,8 @@ def parts_of(
         elif any(not (folds != fold).any() for fold in range(-1, setting.wanted.folds)):
             left_out.append((cluster.name, "there is no picture of it to learn from"))
         else:
-            parts.append(Part(len(parts), cluster, members))
+            parent = next((part.place for part in parts if part.cluster.name == cluster.parent), -1)
+            parts.append(Part(len(parts), cluster, members, parent))
     return parts, left_out
 
 
