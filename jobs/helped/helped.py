@@ -51,10 +51,11 @@ def after(lake: "Lake", settings: "Settings", version: int, made: Sequence[str])
     return {one.pair.after.name: told.summary(one, sure_only=True) for one in found}
 
 
-def say(helped: Mapping[str, Any]) -> None:
-    """The one line at the end of a training."""
+def say(helped: Mapping[str, Any], name: str = "") -> None:
+    """The one line at the end of a training; `name`: of which model, where several were made."""
     differ = "; its settings differ, too" if helped.get("differ") else ""
-    console.out().print(f"beside the model before it{differ}: {helped['sentence']}", markup=False)
+    beside = f"{name} beside its earlier self" if name else "beside the model before it"
+    console.out().print(f"{beside}{differ}: {helped['sentence']}", markup=False)
 
 
 def helped(
