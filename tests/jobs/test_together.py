@@ -38,6 +38,7 @@ def test_one_process_does_the_work_and_again_from_its_checkpoint(
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # pyspark leaves a pipe to be closed
 def test_two_processes_of_spark_fit_as_one_does(spark: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     spec = NetSpec("vit:tiny", K, 8)  # of the family's nets the one without batch statistics
@@ -48,6 +49,7 @@ def test_two_processes_of_spark_fit_as_one_does(spark: Any, tmp_path: Path, monk
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # as above
 def test_a_failure_of_the_processes_is_told(spark: Any, tmp_path: Path) -> None:
-    with pytest.raises(UnavailableError, match="processes that fit a net together failed"):
+    with pytest.raises(UnavailableError, match="fit a net together failed: FileNotFoundError"):
         on_spark.fitted(spark, str(tmp_path / "nothing"), 2, local=True, gpu=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.core.errors import UserError
-from secondlook.pipeline.learn.torch_setup import Dropout, drawn_state, set_drawn_state
+from secondlook.pipeline.learn.torch_setup import drawn_state, set_drawn_state
 from secondlook.pipeline.learn.training.recipe import Recipe
 from secondlook.pipeline.learn.training.steps import Stepper
 
@@ -86,9 +86,10 @@ def _held(arrays: dict[str, Tensor], number: int, stepper: Stepper) -> dict[int,
 
 
 def _generators(net: nn.Module) -> Iterator[torch.Generator]:
-    """The generators that the net's own dropout layers draw from, each once."""
+    """The generators that layers of the net draw from (`Dropout`, `Embeds`), each once."""
     seen = set()
     for layer in net.modules():
-        if isinstance(layer, Dropout) and id(layer.rng) not in seen:
-            seen.add(id(layer.rng))
-            yield layer.rng
+        rng = getattr(layer, "rng", None)
+        if isinstance(rng, torch.Generator) and id(rng) not in seen:
+            seen.add(id(rng))
+            yield rng
