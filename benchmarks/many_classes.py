@@ -18,6 +18,7 @@ import resource
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -107,9 +108,11 @@ def cost(repeats: int) -> list[dict[str, Any]]:
     """All that is compared, at each size of a batch."""
     rows: list[dict[str, Any]] = []
     for batch in BATCHES:
-        for kind in ("plain", "plain, bfloat16", *(f"{n:,} drawn" for n in DRAWN)):
-            rows.append({"batch": batch, "head": kind} | timed(lambda: step_of(kind, batch), repeats))  # noqa: B023
-        rows.append({"batch": batch, "head": f"body of {BODY.name}"} | timed(lambda: body_step(batch), repeats))  # noqa: B023
+        heads = ("plain", "plain, bfloat16", *(f"{n:,} drawn" for n in DRAWN))
+        made = {kind: partial(step_of, kind, batch) for kind in heads} | {
+            f"body of {BODY.name}": partial(body_step, batch)
+        }
+        rows += [{"batch": batch, "head": kind} | timed(one, repeats) for kind, one in made.items()]
     return rows
 
 

@@ -1,16 +1,44 @@
-"""The one training loop: AdamW, a learning rate that warms up and falls to zero, every order drawn from a seed."""
+"""How heads on embeddings and the small net are fitted, by the one loop of `training`: AdamW that spares no weight from decay,
+whole epochs, changes of their own in place of the recipe's."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from secondlook.pipeline.learn.torch_setup import Advance, mixed
+from secondlook.pipeline.learn.torch_setup import Advance
+from secondlook.pipeline.learn.training.loop import Learner, Loss, Shown, by_row
+from secondlook.pipeline.learn.training.loop import fit as fit_by
+from secondlook.pipeline.learn.training.recipe import Recipe
 
 Augment = Callable[[Tensor, torch.Generator], Tensor]
 Watch = Callable[[Tensor, Tensor, Tensor], None]
 WARM_UP = 0.2  # share of the steps in which the learning rate rises
+
+
+@dataclass
+class Rows:
+    """Some `rows` (n,) of inputs (N, …) as pictures of the loop: all of them each epoch, but a last one that is alone, since
+    batch normalization needs two. Orders are drawn from one generator, epoch after epoch."""
+
+    inputs: Tensor
+    rows: Tensor
+    batch: int
+    rng: torch.Generator
+    where: torch.device
+
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        whole, rest = divmod(len(self.rows), self.batch)
+        return max(1, whole + (rest > 1))
+
+    def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """See `Pictures`."""
+        for chosen in self.rows[torch.randperm(len(self.rows), generator=self.rng)].split(self.batch):  # type: ignore[no-untyped-call]
+            if len(chosen) > 1:
+                yield chosen, self.inputs[chosen].to(self.where, non_blocking=True)
 
 
 def fit(
@@ -38,45 +66,42 @@ def fit(
     net knows too little to say anything of a label. `advance` is called with the number of rows of each step.
     """
     where = next(net.parameters()).device
-    order = torch.Generator().manual_seed(seed)
-    steps = epochs * math.ceil(len(rows) / batch)
-    optimizer = torch.optim.AdamW(net.parameters(), lr=rate, weight_decay=decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
-    net.train()
-    for _ in range(epochs):
-        for chosen in rows[torch.randperm(len(rows), generator=order)].split(batch):  # type: ignore[no-untyped-call]
-            if len(chosen) < 2:  # batch normalization needs two
-                continue
-            shown = inputs[chosen].to(where, non_blocking=True)
-            if augment is not None:
-                shown = augment(shown, order)
-            told = targets[chosen].to(where)
-            with mixed(where):
-                logits = net(shown)
-                loss = _loss(logits, told, smoothing, None if importance is None else importance[chosen].to(where))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            if watch is not None and schedule.last_epoch >= _warm(steps):
-                watch(chosen, logits.detach(), told)
-            schedule.step()
-            advance(len(chosen))
-    net.eval()
+    rng = torch.Generator().manual_seed(seed)
+    shown = Rows(inputs, rows, batch, rng, where)
+    recipe = Recipe(
+        epochs=epochs,
+        batch=batch,
+        optimizer="adamw",
+        rate=rate,
+        decay=decay,
+        spare=False,
+        warm_up=WARM_UP,
+        smoothing=smoothing,
+        seed=seed,
+    )
+    watched_from = max(1, round(WARM_UP * epochs * shown.steps))
+    loss = _loss(targets, smoothing, importance, watch, watched_from)
+
+    def change(batch: Tensor) -> Tensor:
+        return batch if augment is None else augment(batch, rng)
+
+    fit_by([Learner(net, loss)], shown, recipe, where, change=change, advance=advance)
 
 
-def _loss(logits: Tensor, told: Tensor, smoothing: float, importance: Tensor | None) -> Tensor:
-    if importance is None:
-        return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
-    each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
-    return (each * importance).mean()
+def _loss(targets: Tensor, smoothing: float, importance: Tensor | None, watch: Watch | None, watched_from: int) -> Loss:
+    told_of = by_row(targets)
+    counts_of = None if importance is None else by_row(importance)
+    steps = 0
 
+    def loss(logits: Tensor, shown: Shown) -> Tensor:
+        nonlocal steps
+        told = told_of(shown)
+        if watch is not None and steps >= watched_from:
+            watch(shown.rows, logits.detach(), told)
+        steps += 1
+        if counts_of is None:
+            return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+        each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
+        return (each * counts_of(shown)).mean()
 
-def _warm(steps: int) -> int:
-    return max(1, round(WARM_UP * steps))
-
-
-def _rate(step: int, steps: int) -> float:
-    warm = _warm(steps)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+    return loss

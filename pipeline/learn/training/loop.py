@@ -46,6 +46,7 @@ class Shown:
 
 Loss = Callable[[Tensor, Shown], Tensor]  # logits (n, K) in float32, what was shown → a number, the mean over pictures
 Teach = Callable[[Tensor], Mapping[str, Tensor]]  # pictures → what is said of them, such as logits by name
+Change = Callable[[Tensor], Tensor]  # what a batch holds → what nets are shown
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def fit(
     where: torch.device,
     *,
     teach: Teach | None = None,
+    change: Change | None = None,
     on_epoch: Callable[[int, Sequence[float]], None] = lambda epoch, losses: None,
     advance: Advance = lambda n: None,
     keep: Keep | None = None,
@@ -94,7 +96,8 @@ def fit(
 ) -> list[list[float]]:
     """Fit each learner's net in place; returns the mean loss of each epoch, for each learner.
 
-    `on_epoch` is called with the epoch, from 0, and the losses when it is over; `advance` with each step's number of
+    `teach` is asked about what is shown in each step. `change` changes pictures in place of what the recipe says of that,
+    and then they may be any inputs (n, …). `on_epoch` is called with the epoch, from 0, and the losses when it is over; `advance` with each step's number of
     pictures; `keep` after each epoch with all that a fit needs to go on from there. `resume` is what was kept: on a CPU
     the fit ends with the same bytes as one that was never stopped. `group`: processes that fit together, all of which
     call this with the same arguments but the group and the pictures.
@@ -113,7 +116,7 @@ def fit(
             losses = torch.zeros(len(learners), device=where)
             step = epoch * pictures.steps
             for rows, batch in pictures.batches(epoch):
-                shown = _shown(rows, batch, recipe, where, rng, teach, group)
+                shown = _shown(rows, batch, recipe, where, rng, teach, change, group)
                 rate = rate_at(step, recipe.epochs * pictures.steps, recipe.warm_up)
                 for number, (learner, stepper) in enumerate(zip(learners, steppers, strict=True)):
                     with autocast(recipe, where):
@@ -141,11 +144,14 @@ def _shown(
     where: torch.device,
     rng: torch.Generator,
     teach: Teach | None,
+    change: Change | None,
     group: Group,
 ) -> Shown:
     """One batch as it is shown: this process's share of its pictures, changed by its share of what all draw alike."""
-    changes = drawn(len(rows), batch.shape[2], recipe, rng)
-    pictures = changed(batch, changes.of(group.part), recipe)
+    if change is None:
+        pictures = changed(batch, drawn(len(rows), batch.shape[2], recipe, rng).of(group.part), recipe)
+    else:
+        pictures = change(batch)
     if teach is None:
         return Shown(rows[group.part], pictures)
     with torch.no_grad(), autocast(recipe, where):

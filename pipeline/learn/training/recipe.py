@@ -17,6 +17,7 @@ class Recipe:
     optimizer: str = "sgd"  # or adamw
     rate: float = 0.1
     decay: float = 5e-4
+    spare: bool = True  # normalization and biases don't decay
     momentum: float = 0.9
     warm_up: float = 0.2
     body: float = 1.0  # the rate of all layers but `last` is this share of it: less where they were pretrained

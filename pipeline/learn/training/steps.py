@@ -27,7 +27,7 @@ def autocast(recipe: Recipe, where: torch.device) -> Any:
 
 
 def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov's momentum, or AdamW; normalization and biases don't decay, and `share` is of the rate.
+    """SGD with Nesterov's momentum, or AdamW; normalization and biases don't decay if they are to be spared, and `share` is of the rate.
 
     On a GPU all weights change in one kernel, which also looks after loss scaling without waiting for the GPU.
     """
@@ -35,7 +35,7 @@ def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     groups: list[dict[str, Any]] = [
         {
             "params": [weight for is_last, weight in there if is_last == last and (weight.ndim > 1) == decays],
-            "weight_decay": recipe.decay if decays else 0.0,
+            "weight_decay": recipe.decay if decays or not recipe.spare else 0.0,
             "share": 1.0 if last else recipe.body,
         }
         for last in (False, True)
