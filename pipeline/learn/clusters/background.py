@@ -2,7 +2,9 @@
 
 A model puts a little on every class, and on some more than on others. So between classes that have nothing to do with one
 another, a link is about b_i · b_j: a number for each class. These numbers are fitted to all links but the bonds, those that
-are more than that by more than chance, over and over until the bonds stay the same. Without this, what is small but common
+are more than that by more than chance, over and over until the bonds stay the same. At first each class's strongest link is
+taken for one: a class that is confused with one other alone has no other link to tell what is usual. And each class has one
+picture more, with itself, than was seen, so that what was seen once is not sure. Without a background, what is small but common
 to all classes decides about clusters, and classes that nobody confuses lump together.
 """
 
@@ -49,20 +51,28 @@ def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     links = sums.links
     n, rows = links.n_classes, links.rows()
     needed = math.log(max(1.0, n * (n - 1) / 2) / FALSE)
-    usual = sums.degrees / math.sqrt(max(float(sums.degrees.sum()), TINY))
-    beyond = np.zeros(len(rows), np.bool_)
+    most = _strongest(links)
+    beyond = links.weights >= np.minimum(most[rows], most[links.others])
+    usual = np.sqrt((sums.degrees + sums.grain) / max(1, n))
     for _ in range(ROUNDS):
-        weight = sums.degrees - np.bincount(rows[beyond], links.weights[beyond], n)
-        expected = usual.sum() - usual - np.bincount(rows[beyond], usual[links.others[beyond]], n)
+        weight = sums.degrees - np.bincount(rows[beyond], links.weights[beyond], n) + sums.grain
+        expected = usual.sum() - np.bincount(rows[beyond], usual[links.others[beyond]], n)
         fitted = np.sqrt(
-            usual * weight / np.maximum(expected, TINY)
-        )  # its fixed point is weight / expected, its steps are half
+            usual * np.maximum(weight, TINY) / np.maximum(expected, TINY)
+        )  # half a step, or it would swing
         now = surprise(links.weights / sums.grain, fitted[rows] * fitted[links.others] / sums.grain) > needed
         settled = np.array_equal(now, beyond) and np.allclose(fitted, usual, rtol=1e-3)
         usual, beyond = fitted, now
         if settled:
             break
     return usual, beyond
+
+
+def _strongest(links: Links) -> Doubles:
+    """(K,) the weight of each class's strongest link."""
+    most = np.zeros(links.n_classes)
+    np.maximum.at(most, links.rows(), links.weights)
+    return most
 
 
 def surprise(counts: Doubles, expected: Doubles) -> Doubles:
