@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from secondlook.jobs.lake.store import Attempt, Version
+from secondlook.jobs.lake.store import Attempt, Lake, Version
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import features
 from secondlook.jobs.train.checkpoints import Checkpoint, Checkpoints
@@ -18,6 +18,7 @@ from secondlook.jobs.train.training_set import TrainingSet
 from secondlook.pipeline.core.config import Settings, TrainSettings
 
 if TYPE_CHECKING:
+    from secondlook.pipeline.learn.generalist import Plan
     from secondlook.pipeline.learn.training.kept import Kept
 
 Reals = npt.NDArray[np.float32]
@@ -111,6 +112,19 @@ class _Seldom:
             self.last = time.monotonic()
 
 
+def _pictures(lake: Lake, settings: Settings, version: Version, data: TrainingSet, plan: "Plan") -> tuple[Any, Flags]:
+    """The pictures for a plan: pixels (N, side, side, 3), or a source of more than may be held; (N,) which could be read."""
+    from secondlook.jobs.train import streaming
+    from secondlook.pipeline.learn.torch_setup import cores
+
+    wanted, side_px = settings.train, plan.image_px
+    size_mb = len(data.content_ids) * side_px**2 * 3 / 2**20
+    if plan.net is None or size_mb <= wanted.hold_mb:
+        return features.pixels(lake, version, data.content_ids, side_px, settings.ingest)
+    console.say(f"{size_mb:,.0f} MB of pictures, [train] hold_mb is {wanted.hold_mb:,}: decoded anew in each epoch")
+    return streaming.source(lake, version, data.content_ids, side_px, settings.ingest, cores(wanted.threads))
+
+
 def fit_nets(
     attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
 ) -> Fitted:
@@ -123,25 +137,26 @@ def fit_nets(
     wanted = settings.train
     plan = generalist.plan(wanted, len(data.classes))
     start = time.monotonic()
-    pixels, readable = features.pixels(attempt.lake, version, data.content_ids, plan.image_px, settings.ingest)
+    pictures, readable = _pictures(attempt.lake, settings, version, data, plan)
     seconds = {"reading pictures": time.monotonic() - start}
     start = time.monotonic()
     folds = folds_of(data, readable, wanted)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     checkpoints = Checkpoints(attempt.lake, name)
     weights = counts.weights if counts else None
-    fitter = plan.fitter(pixels, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
+    fitter = plan.fitter(pictures, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
     total, epochs = (f(folds, wanted.refits, wanted.epochs) for f in (fold_nets.work, fold_nets.passes))
     with console.progress("fitting", total, "pictures", epochs) as advance:
         result = fold_nets.cross_fit(
             fitter, data.labels, folds, len(data.classes),
             refits=wanted.refits, epochs=wanted.epochs, seed=wanted.seed, where=where, advance=advance,
         )  # fmt: skip
-    unseen = np.flatnonzero(folds < 0)
+    unseen = np.flatnonzero((folds < 0) & readable)
     result.probs[unseen] = fold_nets.averaged(fitter, unseen, result.nets)
-    vectors, _ = fitter.ask(np.arange(len(pixels)), result.nets.whole)
     rows = np.flatnonzero(readable)
-    attempt.add_files("embeddings", features.write_embeddings(attempt, name, data.content_ids, vectors, rows.tolist()))
+    vectors, _ = fitter.ask(rows, result.nets.whole)
+    ids = [data.content_ids[row] for row in rows]
+    attempt.add_files("embeddings", features.write_embeddings(attempt, name, ids, vectors, range(len(rows))))
     seconds["fitting"] = time.monotonic() - start
     embedded = {"computed": len(rows), "reused": 0}
     return Fitted(

@@ -29,7 +29,7 @@ Flags = npt.NDArray[np.bool_]
 
 # What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
 READS = ("samples", "labels", "classes", "images", "fingerprints")
-OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "compile")  # but of `small`
+OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "hold_mb", "compile")  # but of `small`
 
 
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:

@@ -62,6 +62,12 @@ class TrainSettings(Checked):
         "… number type of the products; weights are float32; auto: bfloat16 or float16 on a GPU, float32 on a CPU",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
+    hold_mb: int = setting(
+        4096,
+        "… pictures that take more than this in memory are read and decoded anew in each epoch",
+        unit="MB",
+        low=0,
+    )
     compile: bool = setting(False, "… by torch.compile: worth it from some minutes of training on")
     seed: int = setting(7, "seed of folds, weights and order", low=0)
 

@@ -20,6 +20,7 @@ from secondlook.pipeline.learn.calibration import at_temperature
 from secondlook.pipeline.learn.ensemble import Ensemble
 from secondlook.pipeline.learn.fold_nets import Fitter, FoldNets
 from secondlook.pipeline.learn.nets.family import FAMILIES
+from secondlook.pipeline.learn.sources import InMemory, Source
 from secondlook.pipeline.learn.training.recipe import Recipe
 
 SMALL = "small"
@@ -73,7 +74,8 @@ class Whole:
 
     def score(self, pixels: Pixels) -> tuple[Reals, Reals]:
         """Pictures (n, side, side, 3) → (embeddings (n, D), calibrated probabilities (n, K))."""
-        first, *others = (whole.ask(net, pixels, self.precision, self.where) for net in self.modules)
+        source, rows = InMemory(pixels), np.arange(len(pixels))
+        first, *others = (whole.ask(net, source, self.precision, self.where, rows) for net in self.modules)
         probs = np.asarray(sum(said for _, said in others) / np.float32(len(others)), np.float32)
         return first[0], at_temperature(probs, self.nets.temperature)
 
@@ -119,17 +121,21 @@ class Plan:
 
     def fitter(
         self,
-        pixels: Pixels,
+        pictures: Pixels | Source,
         labels: npt.NDArray[np.int64],
         where: torch.device,
         importance: Reals | None = None,
         checkpoint: Callable[[str], whole.Checkpoint] | None = None,
     ) -> Fitter:
-        """What `fold_nets.cross_fit` is given for pixels (N, side, side, 3) and labels (N,); `small` is never kept: it
-        takes seconds."""
+        """What `fold_nets.cross_fit` is given for pixels (N, side, side, 3) and labels (N,).
+
+        Of nets other than `small` also for pictures of a source; `small` is never kept: it takes seconds.
+        """
         if self.net is None:
-            return small_net.SmallFitter(pixels, labels, self.n_classes, self.batch, where, importance)
-        return whole.WholeFitter(self.net, pixels, labels, self.recipe, where, self.pretrained, importance, checkpoint)
+            assert isinstance(pictures, np.ndarray), "small pictures are held"
+            return small_net.SmallFitter(pictures, labels, self.n_classes, self.batch, where, importance)
+        source = InMemory(pictures) if isinstance(pictures, np.ndarray) else pictures
+        return whole.WholeFitter(self.net, source, labels, self.recipe, where, self.pretrained, importance, checkpoint)
 
     def facts(self) -> dict[str, Any]:
         """What `restored` needs beside the weights."""

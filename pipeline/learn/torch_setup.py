@@ -27,11 +27,16 @@ def device(wanted: str) -> torch.device:
     return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and available) else "cpu")
 
 
+def cores(n: int) -> int:
+    """The threads of a setting: 0 is one a core."""
+    return n or os.cpu_count() or 1
+
+
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[int]:
     """Run with n CPU threads (0: one a core), and with those of before afterwards; yields how many."""
     before = torch.get_num_threads()
-    chosen = n or os.cpu_count() or 1
+    chosen = cores(n)
     torch.set_num_threads(chosen)
     try:
         yield chosen

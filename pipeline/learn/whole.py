@@ -6,27 +6,22 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.models_config import TrainSettings
 from secondlook.pipeline.learn import backbones, tuned
-from secondlook.pipeline.learn.batches import spans
 from secondlook.pipeline.learn.dynamics import Margins
 from secondlook.pipeline.learn.fold_nets import Fit, Ints, Reals, Weights
 from secondlook.pipeline.learn.nets import family
+from secondlook.pipeline.learn.sources import Source
 from secondlook.pipeline.learn.torch_setup import Advance, seeded
 from secondlook.pipeline.learn.training import loop
 from secondlook.pipeline.learn.training.kept import Kept
 from secondlook.pipeline.learn.training.loop import Learner, Shown
-from secondlook.pipeline.learn.training.pictures import Held, shuffled
 from secondlook.pipeline.learn.training.recipe import Recipe
 
-Pixels = npt.NDArray[np.uint8]
-
-BLOCK = 512  # pictures that are asked about at once
 USUAL_RATES = {
     ("scratch", "sgd"): 0.1,
     ("scratch", "adamw"): 2e-3,
@@ -141,14 +136,14 @@ class Checkpoint(Protocol):
 
 @dataclass(frozen=True)
 class WholeFitter:
-    """A `fold_nets.Fitter` of whole nets for pixels (N, side, side, 3) with labels (N,) in 0..K-1.
+    """A `fold_nets.Fitter` of whole nets for N pictures of a source with labels (N,) in 0..K-1.
 
     `pretrained`: what each first fit starts from; None: random weights. `importance` (N,), mean 1: how much labels count.
     `checkpoint`: by the name of a fit where it is kept, so that it goes on from there; None: nowhere.
     """
 
     net: Net
-    pixels: Pixels
+    source: Source
     labels: Ints
     recipe: Recipe
     where: torch.device
@@ -172,7 +167,7 @@ class WholeFitter:
             rate=self.recipe.rate * (1.0 if one.start is None else AGAIN),
             seed=one.seed,
         )
-        pictures = Held(self.pixels, shuffled(torch.from_numpy(one.rows), one.seed), recipe.batch, self.where)
+        pictures = self.source.shown(one.rows, one.seed, recipe.batch, self.where)
         told = Told(self.labels, recipe, pictures.steps, self.importance, one.watch)
         if was is not None and was.facts["recipe"] != dataclasses.asdict(recipe):
             was = None  # by another version of this program
@@ -199,7 +194,7 @@ class WholeFitter:
     def ask(self, rows: Ints, weights: Weights) -> tuple[Reals, Reals]:
         """See `Fitter`."""
         net = self.net.with_weights(weights, self.where)
-        return ask(net, self.pixels, self.recipe.precision, self.where, rows)
+        return ask(net, self.source, self.recipe.precision, self.where, rows)
 
 
 class Told:
@@ -258,22 +253,19 @@ def weights_of(kept: Kept) -> dict[str, Tensor]:
 
 
 @torch.inference_mode()
-def ask(
-    net: nn.Module, pixels: Pixels, precision: str, where: torch.device, rows: Ints | None = None
-) -> tuple[Reals, Reals]:
-    """(embeddings (n, D), probabilities (n, K)) by a `Classifier` of pictures (n, side, side, 3), or of some `rows` of them."""
+def ask(net: nn.Module, source: Source, precision: str, where: torch.device, rows: Ints) -> tuple[Reals, Reals]:
+    """(embeddings (n, D), probabilities (n, K)) by a `Classifier` of the pictures `rows` (n,) of a source."""
     recipe = Recipe(precision=precision)
-    rows = np.arange(len(pixels)) if rows is None else rows
     last: nn.Linear = net.last  # type: ignore[assignment]
     embeddings = np.empty((len(rows), last.in_features), np.float32)
     probs = np.empty((len(rows), last.out_features), np.float32)
-    for part in spans(len(rows), BLOCK):
-        shown = torch.from_numpy(pixels[rows[part]]).permute(0, 3, 1, 2).to(where)  # channels-last in memory as it is
+    for places, pixels in source.blocks(rows):
+        shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(where)  # channels-last in memory as it is
         with loop.autocast(recipe, where):
             seen = net.embed(shown)  # type: ignore[operator]
             logits = last(seen)
-        embeddings[part] = seen.float().cpu().numpy()
-        probs[part] = torch.softmax(logits.float(), dim=1).cpu().numpy()
+        embeddings[places] = seen.float().cpu().numpy()
+        probs[places] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     return embeddings, probs
 
 

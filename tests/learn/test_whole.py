@@ -19,6 +19,7 @@ from secondlook.pipeline.core.models_config import TrainSettings
 from secondlook.pipeline.learn import backbones, fold_nets, generalist, tuned, whole
 from secondlook.pipeline.learn.crossfit import assign_folds
 from secondlook.pipeline.learn.fold_nets import CrossFit
+from secondlook.pipeline.learn.sources import InMemory
 from secondlook.pipeline.learn.training.kept import Kept
 from secondlook.pipeline.learn.training.loop import Shown
 from secondlook.pipeline.learn.training.recipe import Recipe
@@ -76,7 +77,7 @@ def test_the_same_seed_gives_the_same_bytes_with_any_number_of_threads() -> None
     assert all_of(crossed(60, epochs=1, refits=1, seed=8)) != made[0]
 
 
-class InMemory:
+class Kepts:
     """Checkpoints as a dictionary, by the name of the fit."""
 
     def __init__(self) -> None:
@@ -117,7 +118,7 @@ def stopping(after: int) -> Callable[[int], None]:
 @pytest.mark.parametrize("after", [40, 100, 200])
 def test_a_cross_fit_that_was_stopped_anywhere_ends_with_the_same_bytes(after: int) -> None:
     """In the first fit, in the second when one is done, in the refit: weights, probabilities, evidence."""
-    kept, steps = InMemory(), []
+    kept, steps = Kepts(), []
     with pytest.raises(Stopped):
         crossed(64, epochs=2, refits=1, checkpoint=kept, advance=stopping(after))
     assert kept.all
@@ -134,7 +135,7 @@ def _never_stopped() -> CrossFit:
 
 
 def test_what_another_version_kept_is_not_gone_on_from() -> None:
-    kept = InMemory()
+    kept = Kepts()
     crossed(64, epochs=2, refits=1, checkpoint=kept)
     for name, one in kept.all.items():
         zeros = {key: torch.zeros_like(value) for key, value in one.arrays.items()}
@@ -174,7 +175,7 @@ def test_a_tuned_net_starts_as_the_frozen_backbone_with_its_normalization_inside
     made = net.make(3, CPU)
     made.load_state_dict({k: torch.from_numpy(v) for k, v in pretrained.items()}, strict=False)
     pixels = np.random.default_rng(0).integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
-    embedded, probs = whole.ask(made.eval(), pixels, "auto", CPU)
+    embedded, probs = whole.ask(made.eval(), InMemory(pixels), "auto", CPU, np.arange(4))
     assert embedded == pytest.approx(backbones.load(backbone, 32, CPU).embed(pixels), abs=1e-5)
     assert probs.shape == (4, 5)
 
@@ -221,7 +222,8 @@ def test_what_is_stored_comes_back_from_json_and_says_the_same(kind: str, backbo
     restored = generalist.restored(json.loads(json.dumps(plan.facts())), arrays, CPU)
     pixels = np.random.default_rng(0).integers(0, 256, (5, side, side, 3), dtype=np.uint8)
     embedded, probs = restored.score(pixels)
-    asked = [whole.ask(plan.net.with_weights(one, CPU), pixels, "auto", CPU) for one in weights]
+    source, rows = InMemory(pixels), np.arange(5)
+    asked = [whole.ask(plan.net.with_weights(one, CPU), source, "auto", CPU, rows) for one in weights]
     mean = (asked[0][1] + asked[1][1]) / 2
     expected = mean ** (1 / 1.5) / (mean ** (1 / 1.5)).sum(axis=1, keepdims=True)
     assert embedded == pytest.approx(asked[2][0], abs=1e-6)
