@@ -45,16 +45,12 @@ class Excited(nn.Module):
     def __init__(self, channels: int, inside: int) -> None:
         super().__init__()
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1),
-            nn.Conv2d(channels, inside, 1),
-            nn.SiLU(),
-            nn.Conv2d(inside, channels, 1),
-            nn.Sigmoid(),
+            nn.Conv2d(channels, inside, 1), nn.SiLU(), nn.Conv2d(inside, channels, 1), nn.Sigmoid()
         )
 
     def forward(self, shown: Tensor) -> Tensor:
         """(n, channels, h, w) → the same shape."""
-        out: Tensor = shown * self.weigh(shown)
+        out: Tensor = shown * self.weigh(shown.mean(dim=(2, 3), keepdim=True))
         return out
 
 

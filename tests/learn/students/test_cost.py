@@ -8,7 +8,7 @@ from secondlook.pipeline.learn.nets import family
 from secondlook.pipeline.learn.nets.family import NetSpec
 from secondlook.pipeline.learn.students.cost import cost, latencies
 from secondlook.pipeline.learn.students.onnx_file import exported
-from tests.learn.students.made import CPU, SIDE
+from tests.learn.students.made import CPU, SIDE, file_of, made
 
 
 def test_by_hand() -> None:
@@ -45,12 +45,9 @@ def test_attention_is_counted() -> None:
 
 
 def test_larger_models_are_measured_to_be_slower_in_the_same_rounds() -> None:
-    files = {
-        name: exported(family.make(NetSpec(name, 10, SIDE), 1, CPU).eval(), SIDE) for name in ("resnet:4", "resnet:64")
-    }
-    found = latencies(files, 8, 7)
-    assert list(found) == ["resnet:4", "resnet:64"]
-    assert found["resnet:64"].low_s > 3 * found["resnet:4"].median_s > 0
+    found = latencies({"small": file_of("resnet:8"), "large": exported(made("resnet:64"), SIDE)}, 4, 9)
+    assert list(found) == ["small", "large"]
+    assert found["large"].low_s > 3 * found["small"].low_s > 0
     assert all(one.low_s <= one.median_s <= one.high_s for one in found.values())
 
 

@@ -7,17 +7,11 @@ import torch
 from torch import nn
 
 from secondlook.pipeline.core.errors import UserError
-from secondlook.pipeline.learn.nets import family
-from secondlook.pipeline.learn.nets.family import NetSpec
 from secondlook.pipeline.learn.students.cost import cost
 from secondlook.pipeline.learn.students.prune import groups, pruned, shaped, sparse, zeroed
-from tests.learn.students.made import CPU, SIDE, digits, learned, short, shown
+from tests.learn.students.made import SIDE, digits, learned, made, shown
 
 NETS = ("quick:16", "resnet-2:16", "mobilenet-v1:0.5", "squeezenet:0.5", "short")
-
-
-def made(name: str, seed: int = 1) -> nn.Module:
-    return short() if name == "short" else family.make(NetSpec(name, 10, SIDE, drop=0.1), seed, CPU)
 
 
 @pytest.mark.parametrize(("name", "by"), [*((name, "l1") for name in NETS), ("resnet-2:16", "scale")])
