@@ -12,9 +12,10 @@ from secondlook.jobs.machine import provenance
 
 OUT_OF_REACH = (
     "exports, reports, review queues and pictures that were written to files outside the lake",
+    "students that were copied out (`secondlook distill --export`), and models made elsewhere of what was exported",
     "backups of the lake or of its catalog, and what a disk keeps of deleted files",
 )
-CLASSES_STAY = "in the class list and its history, the choices of batches and the class lists of models"
+CLASSES_STAY = "in the class list and its history, the choices of batches, clusters and the class lists of models"
 
 
 def certificate(

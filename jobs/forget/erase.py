@@ -20,6 +20,7 @@ from secondlook.jobs.forget.mentions import STRUCK
 from secondlook.jobs.forget.rows import Gone
 from secondlook.jobs.forget.tombstones import buried, rows_for
 from secondlook.jobs.forget.work import Work
+from secondlook.jobs.frontier.kept import JOB as FRONTIER
 from secondlook.jobs.ingest.worker import image_writer
 from secondlook.jobs.lake import maintenance
 from secondlook.jobs.lake.records import rows as rows_of
@@ -86,7 +87,11 @@ def _commit(lake: Lake, work: Work, files: "_Files", tried: int) -> Version | No
 
 def _after(version: Version, instead: Mapping[str, Mapping[int, int]], gone: Gone) -> Version:
     tables = {name: instead[name].get(number, number) for name, number in version.tables.items()}
-    summary = _without_repairs(version.summary, gone.work.extinct) if version.job == REPAIRS else version.summary
+    summary = version.summary
+    if version.job == REPAIRS:
+        summary = _without_repairs(summary, gone.work.extinct)
+    if version.job == FRONTIER and gone.work.extinct:
+        summary = {**summary, "refused": _without_groups(summary.get("refused", {}), gone.work.extinct)}
     summary, run = (_told(gone, value) for value in (summary, version.run))
     return dataclasses.replace(version, tables=tables, summary=summary, run=run)
 
@@ -109,6 +114,13 @@ def _without_repairs(summary: Mapping[str, Any], extinct: Iterable[tuple[str, st
     for value in sorted(values, key=len, reverse=True):
         reason = re.sub(rf"(?<!\w){re.escape(value)}(?!\w)", STRUCK, reason)
     return {**summary, "values": kept, "reason": reason}
+
+
+def _without_groups(refused: Mapping[str, str], extinct: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Why students were refused, without groups that nobody else is in, also where their values are too short to be looked for."""
+    groups = sorted((re.escape(f"{name} {value}") for name, value in extinct), key=len, reverse=True)
+    named = re.compile(rf"(?<!\w)(?:{'|'.join(groups)})(?!\w)")
+    return {model: named.sub(STRUCK, why) for model, why in refused.items()}
 
 
 def _projects(lake: Lake, version: Version, work: Work) -> list[dict[str, Any]]:

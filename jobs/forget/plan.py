@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from secondlook.jobs.distill.stored import LEARNED
 from secondlook.jobs.forget import needles, studio
 from secondlook.jobs.forget.chosen import Chosen
 from secondlook.jobs.forget.erase import extinct
@@ -18,12 +19,14 @@ from secondlook.jobs.forget.work import Work
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 
+UNSEEN = -1  # the fold of a picture that a model has not learned from
 COUNTED = ("labels", "annotations", "predictions", "embeddings", "batches", "gold", "audit_samples", "findings")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What would go. `rows`: table → rows. `trained`: model → the folds that held the pictures out; `batches`: that ask for them.
+    """What would go. `rows`: table → rows. `trained`: model → the folds that held the pictures out, [] of one that has none, or that is
+    made of such a model; `batches`: that ask for them.
 
     `telling`: see Work. `classes`: that no other picture ever bore, and whose names stay; `knowing`: models that know one. `sources`: URL of a source → keys that it may
     still have. `whole`: all pictures of the lake.
@@ -98,14 +101,22 @@ def _knowing(lake: Lake, version: Version, classes: list[str]) -> list[str]:
 
 
 def trained(lake: Lake, version: Version, chosen: Chosen) -> dict[str, list[int]]:
-    """The models that were fitted on the contents, with the folds that held them out: the other folds' heads have seen them."""
+    """The models that know the contents, with the folds that held them out: the other folds' nets have seen them.
+
+    Those that were fitted on them or taught with them, and whatever was made of such a model: specialists start from a generalist's
+    weights, and a student says what its teacher says.
+    """
     if "predictions" not in version.tables:
         return {}
     rows = lake.read("predictions", version, ["content_id", "model", "fold"])
     mine = pc.is_in(rows["content_id"], value_set=pa.array(sorted(chosen.contents), pa.string()))
+    learned = pc.fill_null(pc.not_equal(rows["fold"], UNSEEN), False)
     folds: dict[str, set[int]] = defaultdict(set)
-    for row in rows.filter(pc.and_(mine, pc.greater_equal(rows["fold"], 0).fill_null(False))).to_pylist():
-        folds[row["model"]].add(row["fold"])
+    for row in rows.filter(pc.and_(mine, learned)).to_pylist():
+        folds[row["model"]] |= {row["fold"]} - {LEARNED}
+    made = lake.latest("models", version, ["model", "made_of"]).to_pylist()
+    while more := {one["model"] for one in made if not folds.keys().isdisjoint(one["made_of"] or ())} - set(folds):
+        folds |= {name: set() for name in more}
     return {model: sorted(its) for model, its in sorted(folds.items())}
 
 

@@ -1,5 +1,6 @@
 """What of a table's rows goes, and what is struck out of those that stay."""
 
+import json
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,6 +17,8 @@ FREE = {
     "labels": ("evidence",),
     "classes": ("reason",),
     "models": ("settings", "metrics"),
+    "clusters": ("evidence",),
+    "frontier": ("figures",),
     "findings": ("subject", "key", "message", "evidence"),
     "audit_samples": ("design",),
     "refused_answers": ("raw", "reason"),
@@ -26,7 +29,7 @@ FREE = {
 }
 # Tables whose rows go if they speak of a picture: lint makes its findings anew, and a refused answer is only itself.
 DROPPED = ("findings", "refused_answers")
-OF_MODELS = ("models", "predictions", "evidence", "embeddings")
+OF_MODELS = ("models", "predictions", "evidence", "embeddings", "clusters", "frontier")
 PATH = "image.path"  # the one text below a column
 
 
@@ -70,6 +73,8 @@ class Gone:
                 goes = pc.or_(goes, self.mentions.among(rows[column]))
         if table == "findings" and (self.work.extinct or self.work.classes):
             goes = pc.or_(goes, self._of_nobody_else(rows))
+        if table == "frontier" and (self.work.extinct or self.work.classes):
+            goes = pc.or_(goes, pa.array(list(map(self._of_a_point, rows["figures"].to_pylist())), pa.bool_()))
         if table == "attribute_repairs" and self.work.extinct:
             pairs = set(self.work.extinct)
             told = rows.select(["attribute", "value", "into"]).to_pylist()
@@ -144,6 +149,12 @@ class Gone:
             for row in told
         ]
         return pa.array(hit, pa.bool_())
+
+    def _of_a_point(self, figures: str) -> bool:
+        """Whether figures of a student are of such a group or class; it is measured anew."""
+        told = json.loads(figures)
+        falls = {(one["attribute"], one["name"]) for one in (*told.get("groups", ()), *told.get("forgotten", ()))}
+        return not falls.isdisjoint({*self.work.extinct, *(("", name) for name in self.work.classes)})
 
 
 def _in(column: pa.ChunkedArray, ids: pa.Array) -> pa.Array:

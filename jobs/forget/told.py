@@ -36,9 +36,11 @@ def say_plan(agreed: Plan, *, models: bool) -> None:
             style="yellow",
         )
     for model, folds in agreed.trained.items():
-        seen = f"model {model} was trained on them (held out in fold {', '.join(map(str, folds))} alone)"
+        seen = f"model {model} was trained on them" + (
+            f" (held out in fold {', '.join(map(str, folds))} alone)" if folds else ", or made of one that was"
+        )
         say(
-            f"{seen}: " + ("it is deleted" if models else "--models deletes it, `secondlook train` makes one without"),
+            f"{seen}: " + ("it is deleted" if models else "--models deletes it, the same command makes one without"),
             style="yellow",
         )
     for source, keys in agreed.sources.items():

@@ -410,6 +410,82 @@ def test_near_copies_are_named_and_taken_where_asked(tmp_path: Path, picture: Pi
     assert (len(both.samples), both.near) == (2, ())
 
 
+def family(scene: Scene) -> None:
+    """What was made of the model m, and a student of another teacher that was taught with her picture without a label."""
+    made_of = {
+        "specialist-1": ["m"],
+        "specialists": ["m", "specialist-1"],
+        "student-a": ["specialists"],
+        "student-a-int8": ["student-a"],
+    }
+    made_of |= {"other": [], "student-b": ["other"], "student-c": ["other"]}
+    kinds = {name: "student" if name.startswith("student") else name.rsplit("-", 1)[0] for name in made_of} | {
+        "other": "generalist"
+    }
+    models = [
+        {
+            "model": name,
+            "kind": kinds[name],
+            "path": f"models/{name}/a",
+            "classes": ["cat", "dog"],
+            "settings": "{}",
+            "made_of": of,
+        }
+        for name, of in made_of.items()
+    ]
+    for name in made_of:
+        Path(scene.lake.folder("models", name, "a"), "student.onnx").write_bytes(os.urandom(64))
+    folds = {"student-a": -2, "student-b": -2, "student-c": -1, "other": -1}
+    said = [
+        {"content_id": scene.content[ANNA], "model": name, "classes": [0], "probs": [0.9], "fold": fold}
+        for name, fold in folds.items()
+    ]
+    falls = [{"attribute": "person", "name": who, "n": 9} for who in ("42", "7")]
+    points = [
+        {"model": name, "role": "student", "figures": json.dumps({"groups": [fall], "forgotten": []})}
+        for name, fall in zip(("student-c", "other"), falls, strict=True)
+    ]
+    group = {
+        "model": "m",
+        "cluster": "cat / dog",
+        "classes": ["cat", "dog"],
+        "level": 0,
+        "evidence": json.dumps({"like": ANNA}),
+    }
+    refused = {"student-c": "person 42 falls by 9 points, and person 421"}
+    scene.commit("made", models=models, predictions=said, clusters=[group, group | {"model": "other"}])
+    scene.commit("frontier", summary={"refused": refused, "frontier": {}}, frontier=points)
+
+
+def test_whatever_was_made_of_a_model_that_saw_it_goes_with_it_and_all_its_files(scene: Scene) -> None:
+    family(scene)
+    agreed = forget.plan(scene.lake, Settings(), where={"person": "42"})
+    hers = {"m", "specialist-1", "specialists", "student-a", "student-a-int8", "student-b"}
+    assert set(agreed.trained) == hers
+    assert agreed.trained["student-b"] == agreed.trained["specialists"] == []
+    told = forget.run(scene.lake, Settings(), agreed, models=True, offline=True, now=NOW)
+    assert told["models"] == 6
+    assert any("distill --export" in one for one in told["out_of_reach"])
+    left = shown(scene.lake, scene.lake.at().id)
+    assert {row["model"] for row in left["models"]} == {"other", "student-c"}
+    assert [(row["model"], row["evidence"]) for row in left["clusters"]] == [("other", '{"like": "(forgotten)"}')]
+    assert [row["model"] for row in left["frontier"]] == ["other"], "person 42 was a group of the other point"
+    files = {path.parent.parent.name for path in Path(scene.lake.root, "models").rglob("*") if path.is_file()}
+    assert files == {"other", "student-c"}
+    measured = scene.lake.newest("frontier")
+    assert measured is not None
+    assert measured.summary["refused"] == {"student-c": "(forgotten) falls by 9 points, and person 421"}
+
+
+def test_models_that_stay_are_named_for_what_they_know(scene: Scene, capsys: pytest.CaptureFixture[str]) -> None:
+    family(scene)
+    assert command(["forget", "--lake", scene.lake.root, ANNA, "--dry-run"]) == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "model specialists was trained on them, or made of one that was: --models deletes it" in said
+    assert "model m was trained on them (held out in fold" in said
+    assert "student-c" not in said
+
+
 def test_models_that_saw_it_are_named_with_their_fold_and_deleted_where_asked(scene: Scene) -> None:
     agreed = forget.plan(scene.lake, Settings(), [ANNA])
     [folds] = agreed.trained.values()
