@@ -136,6 +136,8 @@ def fit_nets(
 
     wanted = settings.train
     plan = generalist.plan(wanted, len(data.classes))
+    if plan.told:
+        console.say(plan.told)
     start = time.monotonic()
     pictures, readable = _pictures(attempt.lake, settings, version, data, plan)
     seconds = {"reading pictures": time.monotonic() - start}

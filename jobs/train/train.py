@@ -328,13 +328,17 @@ def train(
 
     The labeled pictures are cut into folds that keep copies together; each fold is judged by a model that has not seen
     it. Then again, learning only from labels that held up. Pictures in the split `test` are never learned from.
-    Embeddings by a frozen backbone are computed once and kept: training again after a review takes only the heads.
 
-    Use `small` (the default) for pictures of up to some 64 pixels, a pretrained backbone for photographs.
+    Use `small` (the default) for pictures of up to some 64 pixels, and a pretrained backbone for photographs: kept
+    frozen, its embeddings are computed once, and training again after a review takes only the heads. Where that is not
+    good enough, and a GPU is at hand, fit all of it (`--mode finetune`), or a net by name from random weights
+    (`--backbone resnet:32`). What was killed goes on where it was when the same command is run again.
 
     After more pictures came in, `--score-only` gives them probabilities by the stored model, with Spark.
 
         secondlook train --backbone google/mobilenet_v2_1.0_224
+        secondlook train --backbone google/mobilenet_v2_1.0_224 --mode finetune --epochs 6
+        secondlook train --backbone resnet:32 --epochs 24
     """
     from secondlook.jobs.lake.store import Lake
 

@@ -24,6 +24,11 @@ from secondlook.pipeline.learn.sources import InMemory, Source
 from secondlook.pipeline.learn.training.recipe import Recipe
 
 SMALL = "small"
+TOLD = {
+    "family": "{} from random weights, {:,} parameters",
+    "scratch": "the architecture of {} with random weights, {:,} parameters: nothing pretrained is used",
+    "finetune": "{} from its pretrained weights, {:,} parameters, all of which are fitted",
+}
 FORMAT = 2  # of what is stored: 1 knew no whole nets but `small`
 
 Reals = npt.NDArray[np.float32]
@@ -118,6 +123,7 @@ class Plan:
     net: whole.Net | None = None
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     pretrained: fold_nets.Weights | None = None
+    told: str = ""  # what it is, for people
 
     def fitter(
         self,
@@ -168,8 +174,10 @@ def plan(wanted: TrainSettings, n_classes: int) -> Plan:
         net, pretrained = whole.of_backbone(name, n_classes, side_px, random=mode == "scratch")
         at = Path(name).expanduser()
         folder = str(at.resolve()) if at.is_dir() else ""
-    recipe = whole.recipe_of(wanted, mode, net)
-    return Plan(side_px, wanted.batch, n_classes, mode, folder, net, recipe, pretrained)
+    made = net.make(0, torch.device("cpu"))
+    recipe = whole.recipe_of(wanted, mode, made)
+    told = TOLD["family" if is_family(name) else mode].format(name, sum(weight.numel() for weight in made.parameters()))
+    return Plan(side_px, wanted.batch, n_classes, mode, folder, net, recipe, pretrained, told)
 
 
 def default_px(backbone: str) -> int:

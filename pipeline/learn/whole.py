@@ -100,12 +100,14 @@ def of_backbone(name: str, n_classes: int, image_px: int, *, random: bool) -> tu
     return net, None if random else pretrained
 
 
-def recipe_of(wanted: TrainSettings, mode: str, net: Net) -> Recipe:
-    """How a net is fitted by the settings, in the mode scratch or finetune. SGD with its large steps is for nets from
-    scratch with batch normalization; without it, as in transformers, they diverge."""
+def recipe_of(wanted: TrainSettings, mode: str, net: nn.Module) -> Recipe:
+    """How a net is fitted by the settings, in the mode scratch or finetune.
+
+    SGD with its large steps is for nets from scratch with batch normalization; without it, as in transformers, they diverge.
+    """
     optimizer = wanted.optimizer
     if optimizer == "auto":
-        steady = any(isinstance(layer, nn.BatchNorm2d) for layer in net.make(0, torch.device("cpu")).modules())
+        steady = any(isinstance(layer, nn.BatchNorm2d) for layer in net.modules())
         optimizer = "sgd" if mode == "scratch" and steady else "adamw"
     return Recipe(
         epochs=wanted.epochs,

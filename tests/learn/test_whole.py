@@ -206,6 +206,7 @@ def test_finetune_goes_on_from_pretrained_weights_and_scratch_does_not(backbone:
         done = plan.fitter(pixels, labels, CPU).fit(one, lambda n: None)
         kernels = [name for name, value in start.items() if value.ndim == 4]
         moved[mode] = max(float(np.abs(done[name] - start[name]).max()) for name in kernels)
+        assert {"finetune": "from its pretrained weights", "scratch": "nothing pretrained is used"}[mode] in plan.told
     assert 0 < moved["finetune"] < 1e-3 < moved["scratch"]
 
 
@@ -250,14 +251,11 @@ def test_dropout_of_others_is_seeded_too(tmp_path: Path) -> None:
 
 
 def test_nets_without_batch_normalization_are_not_fitted_by_large_steps() -> None:
-    class Bare(whole.Net):
-        def make(self, seed: int, where: torch.device) -> nn.Module:
-            return nn.Linear(1, 1)
-
-    assert whole.recipe_of(DIGITS, "scratch", whole.of_family("resnet:4", 2, 8)).optimizer == "sgd"
-    assert whole.recipe_of(DIGITS, "scratch", Bare("bare", 2, 8)).optimizer == "adamw"
+    steady, bare = whole.of_family("resnet:4", 2, 8).make(0, CPU), nn.Linear(1, 1)
+    assert whole.recipe_of(DIGITS, "scratch", steady).optimizer == "sgd"
+    assert whole.recipe_of(DIGITS, "scratch", bare).optimizer == "adamw"
     chosen = dataclasses.replace(DIGITS, rate=0.0, optimizer="adamw", smoothing=0.3, precision="bfloat16")
-    recipe = whole.recipe_of(chosen, "scratch", whole.of_family("resnet:4", 2, 8))
+    recipe = whole.recipe_of(chosen, "scratch", steady)
     assert (recipe.rate, recipe.smoothing, recipe.flip, recipe.precision) == (2e-3, 0.3, False, "bfloat16")
 
 
