@@ -49,11 +49,24 @@ def test_a_step_by_hand() -> None:
     assert net.weight.item() == pytest.approx(2 - 0.01 * 0.5 * 1.9 * 36, rel=1e-6)
 
 
-def test_only_products_decay() -> None:
-    groups = optimizer(conv_net(1), Recipe(decay=0.1)).param_groups
-    assert [group["weight_decay"] for group in groups] == [0.1, 0.0]
-    assert {weight.ndim for weight in groups[0]["params"]} == {2, 4}
-    assert {weight.ndim for weight in groups[1]["params"]} == {1}
+def test_only_products_decay_unless_nothing_is_spared() -> None:
+    for spare, wanted in ((True, {(2, 0.1), (4, 0.1), (1, 0.0)}), (False, {(2, 0.1), (4, 0.1), (1, 0.1)})):
+        groups = optimizer(conv_net(1), Recipe(decay=0.1, spare=spare)).param_groups
+        assert {(weight.ndim, group["weight_decay"]) for group in groups for weight in group["params"]} == wanted
+        assert sum(len(group["params"]) for group in groups) == len(list(conv_net(1).parameters()))
+
+
+def test_the_body_may_have_a_share_of_the_rate() -> None:
+    """A step of both layers against the same gradient: the body moves a tenth as far."""
+    net = nn.Sequential()
+    net.add_module("body", nn.Linear(1, 1, bias=False))
+    net.add_module("last", nn.Linear(1, 1, bias=False))
+    for weight in net.parameters():
+        nn.init.constant_(weight, 1.0)
+    stepper = Stepper(net, Recipe(rate=0.01, decay=0.0, body=0.1), CPU)
+    stepper.step(stepper.called(torch.tensor([[1.0]])).sum(), rate=1.0)
+    moved = [1 - weight.item() for weight in net.parameters()]
+    assert moved == pytest.approx([0.0019, 0.019], rel=1e-4)
 
 
 def test_frozen_weights_stay() -> None:
