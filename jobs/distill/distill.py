@@ -95,7 +95,7 @@ def _distill(
     seconds["teaching"] = time.monotonic() - start
     start = time.monotonic()
     ask = measured.by_torch(teacher.logits, where)
-    said = measured.chances(ask, learnt, learnt.unseen, teacher.image_px).argmax(axis=1)
+    said = measured.chances(ask, learnt, learnt.unseen, teacher.image_px, len(model.classes)).argmax(axis=1)
     shared = storing.Run(name, model.name, model.classes, said, settings, where)
     with console.progress("writing and checking students", len(taught), "students") as advance:
         made = []

@@ -115,22 +115,18 @@ def _fit(
     checkpoints: "Checkpoints",
     name: str,
 ) -> list[list[float]]:
-    import torch
-
     from secondlook.pipeline.learn.students.teachers import Resized
     from secondlook.pipeline.learn.training import loop
-    from secondlook.pipeline.learn.training.pictures import Held, shuffled
 
-    order = shuffled(torch.from_numpy(lessons.learned), recipe.seed)
-    held = Held(lessons.pixels, order, recipe.batch, where)
+    pictures = lessons.pictures.shown(lessons.learned, recipe.seed, recipe.batch, where)
     learners = [loop.Learner(Resized(net, student.image_px), loss) for net, student in zip(nets, students, strict=True)]
     checkpoint = checkpoints.of(name)
     kept = checkpoint.kept()
     if kept is not None:
         console.say(f"going on after epoch {kept.facts['epoch']} of {recipe.epochs}, where an earlier run was stopped")
     title = "teaching" if name == "first" else "teaching again what is left"
-    total = recipe.epochs * min(held.steps * recipe.batch, len(lessons.learned))
-    with console.progress(title, total, "steps of pictures") as advance:
+    total = recipe.epochs * min(pictures.steps * recipe.batch, len(lessons.learned))
+    with console.progress(title, total, "pictures", recipe.epochs) as advance:
         return loop.fit(
-            learners, held, recipe, where, teach=teach, advance=advance, keep=checkpoint.keep, resume=kept
+            learners, pictures, recipe, where, teach=teach, advance=advance, keep=checkpoint.keep, resume=kept
         )  # fmt: skip

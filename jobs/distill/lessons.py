@@ -1,6 +1,7 @@
 """What students learn from and are measured on: pictures of a version, with the labels that hold there."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,18 +12,21 @@ from secondlook.jobs.train.training_set import HELD_OUT, TrainingSet
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 
+if TYPE_CHECKING:
+    from secondlook.pipeline.learn.sources import Source
+
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class Lessons:
-    """N pictures (N, side, side, 3). `labels` (N,): the teacher's numbers of their classes, -1 for none. `learned` (n,): rows
+    """N pictures. `labels` (N,): the teacher's numbers of their classes, -1 for none. `learned` (n,): rows
     that students learn from. `unseen`: rows that they don't. `asked` (m,), `told` (m,): samples of the split `test`, by row,
     and their class, -1 where the teacher does not know it; `verified` (m,): people agreed on it."""
 
     content_ids: list[str]
-    pixels: npt.NDArray[np.uint8]
+    pictures: "Source"
     readable: Flags
     labels: Ints
     learned: Ints
@@ -49,7 +53,7 @@ def load(lake: Lake, version: Version, settings: Settings, classes: list[str], s
     data = training_set.load(lake, version, settings.lint, 2)
     labels = numbers(data, classes)[data.labels]  # of no label (-1) the last number, which is -1
     strange = (data.labels >= 0) & (labels < 0)
-    pixels, readable = features.pixels(lake, version, data.content_ids, side_px, settings.ingest)
+    pictures, readable = _pictures(lake, version, settings, data.content_ids, side_px)
     wanted = readable & ~data.held_out & ~strange
     if not settings.distill.unlabeled:
         wanted &= labels >= 0
@@ -61,7 +65,7 @@ def load(lake: Lake, version: Version, settings: Settings, classes: list[str], s
     usable &= (readable & ~data.leaked)[data.sample_content]
     return Lessons(
         data.content_ids,
-        pixels,
+        pictures,
         readable,
         labels,
         np.flatnonzero(wanted),
@@ -70,6 +74,21 @@ def load(lake: Lake, version: Version, settings: Settings, classes: list[str], s
         data.sample_verified[usable],
         int(strange.sum()),
     )
+
+
+def _pictures(
+    lake: Lake, version: Version, settings: Settings, content_ids: list[str], side_px: int
+) -> tuple["Source", Flags]:
+    """The pictures, held or (more than [train] hold_mb) decoded anew in each epoch, and (N,) which could be read."""
+    from secondlook.jobs.train import streaming
+    from secondlook.pipeline.learn.sources import InMemory
+    from secondlook.pipeline.learn.torch_setup import cores
+
+    if len(content_ids) * side_px**2 * 3 / 2**20 > settings.train.hold_mb:
+        threads = cores(settings.train.threads)
+        return streaming.source(lake, version, content_ids, side_px, settings.ingest, threads)
+    pixels, readable = features.pixels(lake, version, content_ids, side_px, settings.ingest)
+    return InMemory(pixels), readable
 
 
 def numbers(data: TrainingSet, classes: list[str]) -> Ints:

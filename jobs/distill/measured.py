@@ -16,35 +16,37 @@ Reals = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Ask = Callable[[Pixels], Reals]  # pictures (n, side, side, 3) → logits (n, K)
 
-BLOCK = 256
-
 
 def seen(lessons: Lessons, rows: Ints, image_px: int) -> Pixels:
     """Pictures `rows` (n,) at a resolution, as a device would hand them over: (n, image_px, image_px, 3), whole numbers."""
-    return np.concatenate([*_blocks(lessons, rows, image_px), np.zeros((0, image_px, image_px, 3), np.uint8)])
+    pixels = np.zeros((len(rows), image_px, image_px, 3), np.uint8)
+    for places, block in _blocks(lessons, rows, image_px):
+        pixels[places] = block
+    return pixels
 
 
-def chances(ask: Ask, lessons: Lessons, rows: Ints, image_px: int) -> Reals:
+def chances(ask: Ask, lessons: Lessons, rows: Ints, image_px: int, n_classes: int) -> Reals:
     """Probabilities (n, K) of pictures `rows` (n,) at a resolution."""
     import torch
 
-    said = [ask(block) for block in _blocks(lessons, rows, image_px)]
-    logits = np.concatenate(said) if said else np.zeros((0, 1), np.float32)
-    return torch.softmax(torch.from_numpy(logits).float(), dim=1).numpy()
+    probs = np.zeros((len(rows), n_classes), np.float32)
+    for places, block in _blocks(lessons, rows, image_px):
+        probs[places] = torch.softmax(torch.from_numpy(ask(block)).float(), dim=1).numpy()
+    return probs
 
 
-def _blocks(lessons: Lessons, rows: Ints, image_px: int) -> Iterator[Pixels]:
+def _blocks(lessons: Lessons, rows: Ints, image_px: int) -> Iterator[tuple[Ints, Pixels]]:
     import torch
 
     from secondlook.pipeline.learn.students.teachers import resized
 
-    for start in range(0, len(rows), BLOCK):
-        block = lessons.pixels[rows[start : start + BLOCK]]
+    for places, block in lessons.pictures.blocks(rows):
         if block.shape[1] == image_px:
-            yield block
+            yield places, block
         else:
             shown = resized(torch.from_numpy(block).permute(0, 3, 1, 2), image_px)
-            yield np.ascontiguousarray(shown.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).numpy())
+            whole = shown.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
+            yield places, np.ascontiguousarray(whole.numpy())
 
 
 def by_torch(say: "Callable[[torch.Tensor], torch.Tensor]", where: "torch.device") -> Ask:

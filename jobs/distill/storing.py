@@ -85,7 +85,7 @@ def made(attempt: Attempt, one: Taught, run: Run, lessons: Lessons) -> list[Made
     metrics = shared | {"bytes": len(file), "onnx": agreed, "loss": [round(value, 4) for value in one.losses]}
     ask = by_torch(net, run.where)
     measured, predictions = _measured(attempt, name, ask, lessons, run, px)
-    predictions.append(_learned(attempt, name, ask, lessons, px))
+    predictions.append(_learned(attempt, name, ask, lessons, run, px))
     weights = save({key: value.detach().cpu().contiguous() for key, value in net.state_dict().items()})
     files = {ONNX: file, WEIGHTS: weights, FACTS: _json(facts | {"precision": "float32"})}
     made_of = [parent, run.teacher] if one.pruned else [run.teacher]
@@ -133,19 +133,19 @@ def _measured(
 ) -> tuple[dict[str, Any], list[pa.Table]]:
     """What was measured, and the predictions for pictures that the student never saw."""
     rows = lessons.unseen
-    probs = chances(ask, lessons, rows, image_px)
+    probs = chances(ask, lessons, rows, image_px, len(run.classes))
     ids = [lessons.content_ids[row] for row in rows]
     none = np.full(len(rows), -1, np.int64)
     table = prediction_rows(attempt.seq, ids, name, probs, run.settings.train.top_k, none) if ids else None
     return figures(lessons, probs.argmax(axis=1), run.said), [] if table is None else [table]
 
 
-def _learned(attempt: Attempt, name: str, ask: Ask, lessons: Lessons, image_px: int) -> pa.Table:
+def _learned(attempt: Attempt, name: str, ask: Ask, lessons: Lessons, run: Run, image_px: int) -> pa.Table:
     """What it says of pictures that it learned from: it proves nothing, but tells `forget` who knows a picture."""
     rows = lessons.learned
     ids = [lessons.content_ids[row] for row in rows]
     marks = np.full(len(rows), LEARNED, np.int64)
-    return prediction_rows(attempt.seq, ids, name, chances(ask, lessons, rows, image_px), 1, marks)
+    return prediction_rows(attempt.seq, ids, name, chances(ask, lessons, rows, image_px, len(run.classes)), 1, marks)
 
 
 def _json(facts: dict[str, Any]) -> bytes:

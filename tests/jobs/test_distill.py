@@ -115,13 +115,28 @@ def test_without_them_unlabeled_pictures_are_not_learned_from(school: School) ->
     assert school.summary["unlabeled"] == UNLABELED
 
 
+def test_pictures_that_memory_does_not_hold_are_the_same_from_a_stream(school: School) -> None:
+    """Read, shrunk, and shown once in each epoch under their own numbers."""
+    settings = dataclasses.replace(SETTINGS, train=dataclasses.replace(SETTINGS.train, hold_mb=0))
+    version, held = school.lake.at(), learned(school)
+    stream = lessons.load(school.lake, version, settings, dataset.newest_model(school.lake, version).classes, 16)
+    rows = np.array([70, 3, 41])
+    assert np.array_equal(measured.seen(stream, rows, 12), measured.seen(held, rows, 12))
+    said = measured.chances(lambda some: some[:, :2, 0, 0].astype(np.float32), stream, rows, 16, 2)
+    assert said == pytest.approx(measured.chances(lambda some: some[:, :2, 0, 0].astype(np.float32), held, rows, 16, 2))
+    shown = list(stream.pictures.shown(stream.learned, 0, 8, CPU).batches(0))
+    assert set(torch.cat([numbers for numbers, _ in shown]).tolist()) <= set(held.learned.tolist())
+    first = measured.seen(held, shown[0][0].numpy(), 16)
+    assert np.array_equal(shown[0][1].permute(0, 2, 3, 1).numpy(), first)
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_file_says_of_held_out_pictures_what_was_measured(school: School, precision: str) -> None:
     """Predictions of the lake, accuracy and agreement follow from the ONNX file and the pictures at its resolution."""
     student = of(school, pruned=0.0, precision=precision)
     told = learned(school)
     file = student.file(school.lake)
-    probs = measured.chances(Runner(file).ask, told, told.asked, 12)
+    probs = measured.chances(Runner(file).ask, told, told.asked, 12, 2)
     assert student.metrics["accuracy"]["value"] == pytest.approx((probs.argmax(1) == told.told).mean(), abs=1e-4)
     rows = {
         row["content_id"]: row for row in dataset.predictions(school.lake, school.lake.at(), student.name).to_pylist()
@@ -342,7 +357,7 @@ def test_a_teacher_of_heads_on_a_frozen_backbone_teaches_as_it_scores(
     teacher = teaching.load(lake, version, model, CPU)
     told = lessons.load(lake, version, SETTINGS, model.classes, 16)
     teach = teachers.at_px(teacher.teach, teacher.image_px)
-    said = measured.chances(measured.by_torch(lambda some: teach(some)["teacher"], CPU), told, told.learned, 16)
+    said = measured.chances(measured.by_torch(lambda some: teach(some)["teacher"], CPU), told, told.learned, 16, 2)
     assert teacher.image_px == 32
     assert said.shape == (24, 2)
     assert said.sum(axis=1) == pytest.approx(1)
