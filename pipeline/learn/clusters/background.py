@@ -2,8 +2,9 @@
 
 A model puts a little on every class, and on some more than on others. So between classes that have nothing to do with one
 another, a link is about b_i · b_j: a number for each class. These numbers are fitted to all links but the bonds, those that
-are more than that by more than chance, over and over until the bonds stay the same. At first each class's strongest link is
-taken for one: a class that is confused with one other alone has no other link to tell what is usual. And each class has one
+are more than that by more than chance, over and over until the bonds stay the same. At first they are
+taken to be among the links that are in the stronger half for both of their classes: else a few classes that are confused with
+one another alone would look like classes that are confused with all, and have no bond. And each class has one
 picture more, with itself, than was seen, so that what was seen once is not sure. Without a background, what is small but common
 to all classes decides about clusters, and classes that nobody confuses lump together.
 """
@@ -51,8 +52,7 @@ def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     links = sums.links
     n, rows = links.n_classes, links.rows()
     needed = math.log(max(1.0, n * (n - 1) / 2) / FALSE)
-    most = _strongest(links)
-    beyond = links.weights >= np.minimum(most[rows], most[links.others])
+    beyond = _strong_for_both(links)
     usual = np.sqrt((sums.degrees + sums.grain) / max(1, n))
     for _ in range(ROUNDS):
         weight = sums.degrees - np.bincount(rows[beyond], links.weights[beyond], n) + sums.grain
@@ -68,11 +68,14 @@ def background(sums: Sums) -> tuple[Doubles, npt.NDArray[np.bool_]]:
     return usual, beyond
 
 
-def _strongest(links: Links) -> Doubles:
-    """(K,) the weight of each class's strongest link."""
-    most = np.zeros(links.n_classes)
-    np.maximum.at(most, links.rows(), links.weights)
-    return most
+def _strong_for_both(links: Links) -> npt.NDArray[np.bool_]:
+    """(E,) whether each link is in the stronger half of what each of its two classes has with all others."""
+    n, rows = links.n_classes, links.rows()
+    order = np.lexsort((-links.weights, rows))
+    strong = np.empty(len(rows), np.bool_)
+    strong[order] = np.arange(len(rows)) - links.starts[rows[order]] < n // 2
+    there = np.argsort(links.others * n + rows, kind="stable")  # where the same link stands in the other's row
+    return strong & strong[there]
 
 
 def surprise(counts: Doubles, expected: Doubles) -> Doubles:
