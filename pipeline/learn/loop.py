@@ -80,7 +80,7 @@ def fit(
         seed=seed,
     )
     watched_from = max(1, round(WARM_UP * epochs * shown.steps))
-    loss = _loss(targets, smoothing, importance, watch, watched_from)
+    loss = _told(targets, smoothing, importance, watch, watched_from)
 
     def change(batch: Tensor) -> Tensor:
         return batch if augment is None else augment(batch, rng)
@@ -88,7 +88,8 @@ def fit(
     fit_by([Learner(net, loss)], shown, recipe, where, change=change, advance=advance)
 
 
-def _loss(targets: Tensor, smoothing: float, importance: Tensor | None, watch: Watch | None, watched_from: int) -> Loss:
+def _told(targets: Tensor, smoothing: float, importance: Tensor | None, watch: Watch | None, watched_from: int) -> Loss:
+    """The loss of a fit, by rows: see `fit`."""
     told_of = by_row(targets)
     counts_of = None if importance is None else by_row(importance)
     steps = 0
@@ -99,9 +100,13 @@ def _loss(targets: Tensor, smoothing: float, importance: Tensor | None, watch: W
         if watch is not None and steps >= watched_from:
             watch(shown.rows, logits.detach(), told)
         steps += 1
-        if counts_of is None:
-            return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
-        each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
-        return (each * counts_of(shown)).mean()
+        return _loss(logits, told, smoothing, None if counts_of is None else counts_of(shown))
 
     return loss
+
+
+def _loss(logits: Tensor, told: Tensor, smoothing: float, importance: Tensor | None) -> Tensor:
+    if importance is None:
+        return nn.functional.cross_entropy(logits, told, label_smoothing=smoothing)
+    each = nn.functional.cross_entropy(logits, told, label_smoothing=smoothing, reduction="none")
+    return (each * importance).mean()
