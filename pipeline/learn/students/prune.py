@@ -176,7 +176,7 @@ def _followed(node: Any, bears: dict[Any, Channels], weights: Mapping[str, str])
 
 def _second(node: Any) -> int | None:
     """Size of the second dimension of what a node gives; None where there is none."""
-    shape = getattr(node.meta.get("val"), "shape", ())
+    shape: tuple[int, ...] = getattr(node.meta.get("val"), "shape", ())
     return int(shape[1]) if len(shape) > 1 else None
 
 

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from secondlook.pipeline.learn.students.onnx_file import INPUT, Pixels, serializ
 QUANTIZED = ["Conv", "Gemm", "MatMul", "Add", "Mul", "Relu", "Clip", "MaxPool", "AveragePool", "GlobalAveragePool"]
 
 
-class _Shown(CalibrationDataReader):
+class _Shown(CalibrationDataReader):  # type: ignore[misc] # onnxruntime tells no types
     def __init__(self, pixels: Pixels, size: int) -> None:
         self.parts: Iterator[Pixels] = iter(np.array_split(pixels, max(1, len(pixels) // size)))
 
@@ -25,10 +26,9 @@ class _Shown(CalibrationDataReader):
 
 def quantized(file: bytes, pixels: Pixels) -> bytes:
     """The int8 file of an ONNX file of ours, calibrated with pictures (n, side, side, 3) that it may learn from."""
-    model = onnx.load_from_string(file)
+    model, told = onnx.load_from_string(file), onnx.load_from_string(file).metadata_props
     add_pre_process_metadata(model)  # the exporter has folded and inferred what onnxruntime would do beforehand
-    scaling = [node.name for node in model.graph.node if node.op_type in {"Mul", "Add", "Sub", "Div", "Cast"}]
-    before_first = scaling[: next(i for i, node in enumerate(model.graph.node) if node.op_type == "Conv")]
+    scaling = list(takewhile(lambda node: node.op_type not in {"Conv", "Gemm", "MatMul"}, model.graph.node))
     with tempfile.TemporaryDirectory(prefix="secondlook-int8-") as folder:
         target = Path(folder) / "int8.onnx"
         quantize_static(
@@ -40,8 +40,10 @@ def quantized(file: bytes, pixels: Pixels) -> bytes:
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
-            nodes_to_exclude=before_first,
+            nodes_to_exclude=[node.name for node in scaling],
             calibrate_method=CalibrationMethod.MinMax,
             extra_options={"OpTypesToExcludeOutputQuantization": ["Gemm"]},  # logits of 256 values would tie
         )
-        return serialized(onnx.load(target))
+        small = onnx.load(target)
+    onnx.helper.set_model_props(small, {one.key: one.value for one in told})
+    return serialized(small)

@@ -39,12 +39,13 @@ def test_what_is_cut_out_first_is_what_does_nothing(name: str, by: str) -> None:
 
 def test_by_hand() -> None:
     """Of 16 filters the 8 with the least absolute weights go, with their places in all that comes after."""
-    body = nn.Sequential(nn.Conv2d(3, 16, 3, bias=False), nn.BatchNorm2d(16), nn.ReLU(), nn.Conv2d(16, 5, 1))
+    first, last = nn.Conv2d(3, 16, 3, bias=False), nn.Conv2d(16, 5, 1)
+    body = nn.Sequential(first, nn.BatchNorm2d(16), nn.ReLU(), last)
     net = nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(5, 2))
     order = torch.randperm(16, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        body[0].weight.copy_((1.0 + order).view(16, 1, 1, 1) * torch.ones(16, 3, 3, 3) * (-1) ** torch.arange(3))
-        body[3].weight.copy_(torch.arange(16).view(1, 16, 1, 1) * torch.ones(5, 16, 1, 1))
+        first.weight.copy_((1.0 + order).view(16, 1, 1, 1) * torch.ones(16, 3, 3, 3) * (-1) ** torch.arange(3))
+        last.weight.copy_(torch.arange(16).view(1, 16, 1, 1) * torch.ones(5, 16, 1, 1))
     smaller = pruned(net, 0.5, 8)
     kept = [place for place in range(16) if order[place] >= 8]
     state = smaller.state_dict()

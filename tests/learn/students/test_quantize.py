@@ -42,7 +42,8 @@ def test_scaling_and_logits_stay_in_float(pair: tuple[str, bytes, bytes]) -> Non
     kinds = [
         node.op_type for node in nodes if node.op_type != "DequantizeLinear" or not node.input[0].endswith("_quantized")
     ]
-    assert kinds[:4] == ["Transpose", "Cast", "Div", "Sub"]
+    assert kinds[:5] == ["Transpose", "Cast", "Div", "Sub", "QuantizeLinear"]
+    assert kinds.count("QuantizeLinear") >= sum(kind in {"Conv", "Add", "Mul"} for kind in kinds)
     assert nodes[-1].op_type == "Gemm"
     assert len(np.unique(Runner(pair[2]).ask(digits()[0][:100]))) > 900  # and not one of 256 numbers
 
