@@ -1,7 +1,8 @@
 """The two kinds of generalist, fitted on what the lake holds: heads on a frozen backbone, or nets that learn whole."""
 
+import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from secondlook.jobs.train.checkpoints import Checkpoint, Checkpoints
 from secondlook.jobs.train.reweighed import importance
 from secondlook.jobs.train.training_set import TrainingSet
 from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.errors import UserError
 
 if TYPE_CHECKING:
     from secondlook.pipeline.learn.generalist import Plan
@@ -125,6 +127,27 @@ def _pictures(lake: Lake, settings: Settings, version: Version, data: TrainingSe
     return streaming.source(lake, version, data.content_ids, side_px, settings.ingest, cores(wanted.threads))
 
 
+def _refuse_too_few(folds: Ints) -> None:
+    """A net with batch normalization learns nothing from a single picture."""
+    held_out = np.bincount(folds[folds >= 0])
+    if (fewest := int(held_out.sum() - held_out.max(initial=0))) < 2:
+        raise UserError(f"a net takes at least 2 labeled pictures to learn from, and there is {fewest} beside a fold")
+
+
+@contextlib.contextmanager
+def _memory_told(wanted: TrainSettings, side_px: int) -> Iterator[None]:
+    """What to change where the GPU's memory is too small."""
+    import torch
+
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise UserError(
+            f"the GPU has too little memory for {wanted.backbone} at {side_px} px and {wanted.batch} pictures in a step; "
+            "lower [train] batch, image_px or hold_mb"
+        ) from None
+
+
 def fit_nets(
     attempt: Attempt, settings: Settings, version: Version, data: TrainingSet, name: str, where: Any
 ) -> Fitted:
@@ -143,12 +166,14 @@ def fit_nets(
     seconds = {"reading pictures": time.monotonic() - start}
     start = time.monotonic()
     folds = folds_of(data, readable, wanted)
+    if plan.net is not None:
+        _refuse_too_few(folds)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     checkpoints = Checkpoints(attempt.lake, name)
     weights = counts.weights if counts else None
     fitter = plan.fitter(pictures, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
     total, epochs = (f(folds, wanted.refits, wanted.epochs) for f in (fold_nets.work, fold_nets.passes))
-    with console.progress("fitting", total, "pictures", epochs) as advance:
+    with console.progress("fitting", total, "pictures", epochs) as advance, _memory_told(wanted, plan.image_px):
         result = fold_nets.cross_fit(
             fitter, data.labels, folds, len(data.classes),
             refits=wanted.refits, epochs=wanted.epochs, seed=wanted.seed, where=where, advance=advance,

@@ -128,7 +128,8 @@ def _train(
     )
     if said := told_quarantined(data.quarantined):
         console.say(said, style="yellow")
-    fit = fitting.fit_frozen if generalist.mode_of(wanted) == "frozen" else fitting.fit_nets
+    mode = generalist.mode_of(wanted)
+    fit = fitting.fit_frozen if mode == "frozen" else fitting.fit_nets
     fitted = fit(attempt, settings, version, data, name, where)
     start = time.monotonic()
     probs, temperature = _calibrated(data, fitted)
@@ -141,6 +142,7 @@ def _train(
     seconds |= fitted.seconds | {"calibrating and writing": time.monotonic() - start}
     metrics |= {
         "seconds": {stage: round(value, 2) for stage, value in seconds.items()},
+        "mode": mode,
         "seed": wanted.seed,
         "device": where.type,
         "threads": n_threads,

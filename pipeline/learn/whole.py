@@ -1,6 +1,7 @@
 """Nets that are fitted whole, from random weights or from pretrained ones: which net, how it is fitted, how it is asked."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -156,7 +157,7 @@ class WholeFitter:
     @property
     def at_once(self) -> int:
         """Bodies of `transformers` draw from torch's one generator, and use all threads well: one after the other."""
-        return 1 if self.net.config is not None else 64
+        return 1 if self.net.config is not None or self.recipe.compile else 64
 
     def fit(self, one: Fit, advance: Advance) -> Weights:
         """See `Fitter`. The same seed gives the same bytes on a CPU in float32, also where the fit went on."""
@@ -179,10 +180,14 @@ class WholeFitter:
                 advance(recipe.epochs * pictures.steps * recipe.batch)
                 return {name: value.numpy() for name, value in weights_of(was).items()}
         net = self._started(one)
-        loop.fit(
+        (losses,) = loop.fit(
             [Learner(net, told)], pictures, recipe, self.where,
             advance=advance, resume=was, keep=told.keeping(kept_at) if kept_at else None,
         )  # fmt: skip
+        if not math.isfinite(losses[-1]):
+            raise UserError(
+                f"{self.net.name} diverged: its loss is no number any more; set [train] rate below {self.recipe.rate:g}"
+            )
         return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
 
     def _started(self, one: Fit) -> nn.Module:

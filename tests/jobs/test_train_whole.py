@@ -16,6 +16,7 @@ from secondlook.jobs.lake.store import Lake, digest
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import checkpoints, features, fitting, stored, train, training_set
 from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
 from secondlook.pipeline.learn import batches, fold_nets, generalist
 from secondlook.pipeline.learn.calibration import at_temperature
@@ -53,6 +54,7 @@ def test_a_net_by_name_is_trained_stored_and_asked_again(trained: Lake) -> None:
     version = trained.at()
     model = dataset.newest_model(trained, version)
     metrics = json.loads(model.metrics)
+    assert metrics["mode"] == "scratch"
     assert (metrics["n"], metrics["held_out"], metrics["unlabeled"], model.backbone) == (40, 4, 4, "resnet:4")
     loaded = stored.load(trained, model, CPU)
     assert (loaded.name, loaded.classes, loaded.image_px) == (model.name, ("across", "upright"), 12)
@@ -195,6 +197,14 @@ def test_the_verb_takes_a_mode_and_refuses_what_does_not_go_together(
     assert cli.run([*words, "--score-only", "--mode", "scratch"]) == 2
     assert "leave out --backbone, --mode" in capsys.readouterr().err
     assert lake.at().job == "train"
+
+
+def test_a_net_is_not_fitted_to_a_single_picture(lake: Lake, fill: Fill) -> None:
+    fill(pictures(2))
+    with pytest.raises(
+        UserError, match="takes at least 2 labeled pictures to learn from, and there is 1 beside a fold"
+    ):
+        train.run(lake, NET)
 
 
 def test_progress_tells_epochs_and_time_left(

@@ -115,6 +115,19 @@ def stopping(after: int) -> Callable[[int], None]:
     return advance
 
 
+def test_a_fit_that_diverged_is_no_model() -> None:
+    pixels, labels = digits(64)
+    plan = generalist.plan(dataclasses.replace(DIGITS, rate=10.0), 10)
+    assert plan.net is not None
+    start = {name: value.numpy() for name, value in plan.net.make(0, CPU).state_dict().items()}
+    start["last.bias"][:] = np.inf
+    one = fold_nets.Fit("0.0", np.arange(64), seed=1, epochs=1, start=start)
+    with pytest.raises(
+        UserError, match=r"resnet:4 diverged: its loss is no number any more; set \[train\] rate below 10"
+    ):
+        plan.fitter(pixels, labels, CPU).fit(one, lambda n: None)
+
+
 @pytest.mark.parametrize("after", [40, 100, 200])
 def test_a_cross_fit_that_was_stopped_anywhere_ends_with_the_same_bytes(after: int) -> None:
     """In the first fit, in the second when one is done, in the refit: weights, probabilities, evidence."""
