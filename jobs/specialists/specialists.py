@@ -121,7 +121,8 @@ def _recipe_of(train: TrainSettings, found: "Stored") -> "Recipe":
 
     if train.backbone == generalist.SMALL:
         return Recipe(batch=train.batch, flip=False)
-    return whole.recipe_of(train, generalist.mode_of(train), found.model.net)
+    assert found.net is not None, "heads were refused"
+    return whole.recipe_of(train, generalist.mode_of(train), found.net)
 
 
 def _specialists(

@@ -19,6 +19,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.specialists import fitting, on_spark, specialists, stored
 from secondlook.jobs.specialists.choosing import Asked
+from secondlook.jobs.specialists.lessons import Lessons
 from secondlook.jobs.specialists.told import told
 from secondlook.jobs.specialists.tried import Part, _divided
 from secondlook.jobs.train import stored as generalists
@@ -108,6 +109,24 @@ def test_predictions_are_of_pictures_that_no_asked_net_learned_from(made: tuple[
     assert all(row["fold"] == folds[row["content_id"]] for row in rows)
     assert {len(row["probs"]) for row in rows} == {10}
     assert np.array([row["probs"] for row in rows]).sum(axis=1) == pytest.approx(np.ones(len(rows)), abs=1e-4)
+    samples = dataset.samples(lake, version).to_pylist()
+    labels = {row["content_id"]: row["label"] for row in samples}
+    right = [str(row["classes"][0]) == labels[row["content_id"]] for row in rows if row["fold"] != -1]
+    assert np.mean(right) > 0.3  # rows of other pictures would be right on a tenth
+
+
+def test_a_fit_from_the_net_of_a_fold_learns_from_no_picture_of_it() -> None:
+    folds, learned = np.array([0, 1, 2, -1, 0, 1]), np.array([0, 1, 2, 3, 5])
+    nothing = np.zeros(0, np.int64)
+    lessons = Lessons(
+        [], np.zeros((6, 1, 1, 3), np.uint8), nothing, folds, learned, nothing, nothing, nothing, folds > 0
+    )
+    part = Part(4, Cluster("a / b", ("a", "b")), (0, 1))
+    assert part.task(0, lessons, 7, [part]).rows.tolist() == [0, 1, 2, 3, 5]
+    assert part.task(1, lessons, 7, [part]).rows.tolist() == [1, 2, 3, 5]
+    assert part.task(3, lessons, 7, [part]).rows.tolist() == [0, 1, 3, 5]
+    seeds = {part.task(net, lessons, seed, [part]).seed for net in range(3) for seed in (7, 8)}
+    assert len(seeds) == 6
 
 
 def test_the_stored_set_says_what_was_written_and_teaches_it(made: tuple[Lake, dict[str, Any]]) -> None:
