@@ -150,7 +150,8 @@ TABLES: dict[str, Table] = {
         # `model` is what made the vector, a model's `embedder`: models with one frozen backbone share its vectors.
         _table("embeddings", "content_id model", content_id=TEXT, model=TEXT, vector=pa.list_(pa.float32())),
         # The most probable classes as indices into the model's list, most probable first, with their probabilities.
-        # `fold` is the fold that the content was held out of, -1 where it had no label and so was in none.
+        # `fold` is the fold that the content was held out of, -1 where it had no label and so was in none; of a student -2
+        # where it learned from the content, with a label or without, and -1 where it did not.
         _table(
             "predictions",
             "content_id model",

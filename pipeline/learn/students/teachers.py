@@ -101,5 +101,5 @@ def resized(pictures: Tensor, side_px: int) -> Tensor:
     if side == side_px:
         return pictures
     mode = {"mode": "area"} if side_px < side else {"mode": "bilinear", "align_corners": False}
-    got: Tensor = nn.functional.interpolate(pictures.float(), (side_px, side_px), **mode)  # type: ignore[arg-type]
+    got: Tensor = nn.functional.interpolate(pictures.float(), (side_px, side_px), **mode)
     return got.contiguous(memory_format=torch.channels_last)
