@@ -40,7 +40,7 @@ WIDE, BATCHES, DRAWN = 512, (128, 512), (256, 1024)
 BODY = NetSpec("mobilenet-v1:0.25", 10, 32)
 # Made vectors: how far families lie apart, classes in a family, and pictures of a class, in each of so many dimensions.
 DIMENSIONS, APART, CLASS, NOISE = 64, 1.0, 0.6, 0.55
-EACH, EPOCHS, BATCH, LONGER = 3, 3, 256, 4
+EACH, EPOCHS, BATCH, LONGER = 2, 3, 256, 4
 
 
 def kinds(last: nn.Linear, labels: Tensor, seed: int) -> dict[str, Loss]:
