@@ -28,7 +28,7 @@ def facts(lake: Lake, summary: Mapping[str, Any]) -> ClusterFacts:
     assert model is not None, "the version with its clusters has the model"
     heard = answers(lake, lake.at(summary["read_version"]), model)
     given, named = heard.labels, heard.best()
-    wrong = (given >= 0) & (given != named)
+    wrong = (given >= 0) & (named >= 0) & (given != named)
     k = len(model.classes)
     cells, counts = np.unique(given[wrong] * k + named[wrong], return_counts=True)
     pictures = np.bincount(given[given >= 0], minlength=k)

@@ -35,12 +35,15 @@ class Answers:
         return Answers(self.probs[rows], self.labels[rows], self.n_classes, classes)
 
     def best(self) -> Ints:
-        """(N,) the most probable class of each picture."""
-        column = self.probs.argmax(axis=1)
-        return column if self.classes is None else self.classes[np.arange(len(self)), column].astype(np.int64)
+        """(N,) the most probable class of each picture; -1 where none is listed."""
+        if self.classes is None:
+            return self.probs.argmax(axis=1)
+        column = np.where(self.classes >= 0, self.probs, np.float32(-1)).argmax(axis=1)
+        return self.classes[np.arange(len(self)), column].astype(np.int64)
 
 
 def mistakes(answers: Answers) -> Links:
     """How many labeled pictures of one class have the other as their most probable class, both ways."""
-    known = answers.labels >= 0
-    return counted(answers.labels[known], answers.best()[known], answers.n_classes)
+    named = answers.best()
+    known = (answers.labels >= 0) & (named >= 0)
+    return counted(answers.labels[known], named[known], answers.n_classes)
