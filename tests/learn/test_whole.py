@@ -208,6 +208,18 @@ def test_pretrained_layers_learn_a_tenth_as_fast_as_the_new_one(backbone: str) -
     )
 
 
+def test_a_body_that_takes_no_share_of_the_rate_stays_as_it_was(backbone: str) -> None:
+    plan = generalist.plan(TrainSettings(backbone=backbone, mode="finetune", image_px=32), 2)
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
+    still = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, body=0.0))
+    one = fold_nets.Fit("0.0", np.arange(16), seed=1, epochs=1)
+    moved, left = (each.fitter(pixels, np.arange(16) % 2, CPU).fit(one, lambda n: None) for each in (plan, still))
+    kernels = [name for name, value in left.items() if value.ndim == 4]
+    assert plan.pretrained is not None
+    assert all(np.array_equal(left[name], plan.pretrained[name]) for name in kernels)
+    assert not any(np.array_equal(moved[name], plan.pretrained[name]) for name in kernels)
+
+
 def test_finetune_goes_on_from_pretrained_weights_and_scratch_does_not(backbone: str) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (16, 32, 32, 3), dtype=np.uint8)
     labels, moved = np.arange(16) % 2, {}
