@@ -85,8 +85,8 @@ def _within(places: Tensor, side: int) -> Tensor:
 
 
 def _lit(pictures: Tensor, factors: Tensor) -> Tensor:
-    bright, contrast, saturation = factors[..., None, None, None]
-    shown = pictures.float() * bright
+    bright, contrast, saturation = factors[..., None, None, None].unbind()
+    shown: Tensor = pictures.float() * bright
     shown = (shown - (mean := shown.mean(dim=(1, 2, 3), keepdim=True))) * contrast + mean
     shown = (shown - (grey := shown.mean(dim=1, keepdim=True))) * saturation + grey
     return shown.clamp(0, 255)

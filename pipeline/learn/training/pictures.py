@@ -14,9 +14,12 @@ Order = Callable[[int], Tensor]  # epoch → rows in the order of that epoch
 
 
 class Pictures(Protocol):
-    """What a fit goes through. `steps`: batches in an epoch."""
+    """What a fit goes through."""
 
-    steps: int
+    @property
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        ...
 
     def batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """(rows (n,) on the CPU, pictures (n, 3, side, side) uint8 on the device, channels-last) of one epoch.
