@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from hypothesis import given
@@ -15,6 +16,8 @@ from secondlook.pipeline.learn.students import distill
 from secondlook.pipeline.learn.training.loop import Loss, Shown
 
 N, K = 6, 5
+
+Reals = npt.NDArray[np.float64]
 
 
 def drawn(seed: int, n: int = N, k: int = K) -> tuple[Tensor, Tensor, Tensor]:
@@ -45,7 +48,7 @@ def slow(student: Tensor, teacher: Tensor, labels: Tensor, soft: float, part: Ca
     return total / len(labels)
 
 
-def kl(p: np.ndarray, q: np.ndarray) -> float:
+def kl(p: Reals, q: Reals) -> float:
     return float(np.sum(p * np.log(p / q)))
 
 
@@ -60,7 +63,7 @@ def test_decoupled_is_its_papers_formula() -> None:
     student, teacher, labels = drawn(1)
     t, w, alpha, beta = 4.0, 0.5, 1.5, 6.0
 
-    def part(z: np.ndarray, v: np.ndarray, y: int) -> float:
+    def part(z: Reals, v: Reals, y: int) -> float:
         p, q = softmax(v / t), softmax(z / t)
         right = y if y >= 0 else int(np.argmax(v))
         others = [k for k in range(K) if k != right]

@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -44,7 +45,7 @@ def test_a_stored_model_is_asked_of_pictures_as_they_lie_in_files() -> None:
     """Height, width, colour, in whole numbers; and what it is sure of is no infinite logit."""
     seen = []
 
-    def score(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def score(pixels: npt.NDArray[np.uint8]) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         seen.append(pixels)
         return np.zeros((len(pixels), 1), np.float32), np.tile(np.array([1.0, 0.0, 0.0], np.float32), (len(pixels), 1))
 
@@ -70,9 +71,8 @@ def test_another_resolution_is_what_reading_at_it_gives(side: int) -> None:
     read = cv2.resize(one[0].permute(1, 2, 0).float().numpy(), (side, side), interpolation=method)
     got = teachers.resized(one, side)[0].permute(1, 2, 0).float().numpy()
     assert np.abs(got - read).max() < 1e-2
-    sides = []
-    teachers.at_px(lambda shown: sides.append(shown.shape[-1]) or {}, side)(one)  # type: ignore[func-returns-value]
-    assert sides == [side]
+    seen = teachers.at_px(lambda shown: {"teacher": shown}, side)(one)["teacher"]
+    assert torch.equal(seen, teachers.resized(one, side))
 
 
 def test_what_was_not_kept_of_probabilities_is_spread_evenly() -> None:

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.learn.nets import family
 
 SIDES = (8, 1024)  # pixels
+USUAL_PX = 224  # every family takes pictures of this side
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,8 @@ def named(text: str, image_px: int) -> list[Named]:
         student = Named(net.strip(), _side(part, side) if side else image_px)
         if student in found:
             raise UserError(f"the student {part} is there twice")
-        family.features(student.net, student.image_px)  # complains of names that are none
+        with torch.device("meta"):  # complains of names that are none, and draws no weights
+            family.features(student.net, USUAL_PX)
         found.append(student)
     if not found:
         raise UserError("--students takes nets by name, such as mobilenet-v1:0.5,resnet:16, got none")
