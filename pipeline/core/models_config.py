@@ -62,6 +62,12 @@ class TrainSettings(Checked):
         "… number type of the products; weights are float32; auto: bfloat16 or float16 on a GPU, float32 on a CPU",
         choices=("auto", "float32", "bfloat16", "float16"),
     )
+    sampled: int = setting(
+        0,
+        "… classes that each label is compared with in a step, drawn anew; 0: all; for many thousand classes on a CPU",
+        unit="classes",
+        low=0,
+    )
     hold_mb: int = setting(
         4096,
         "… pictures that take more than this in memory are read and decoded anew in each epoch",
@@ -79,11 +85,16 @@ class ClusterSettings(Checked):
     section = "clusters"
     method: str = setting(
         "covariance",
-        "k-means on the columns of the covariance of predictions, or of the confusion matrix; or `greedy`: the most confused classes first, clusters may overlap",
+        "k-means on the columns of the covariance of predictions, or of the confusion matrix, of what is no background; or `greedy`: the most confused classes first, clusters may overlap",
         choices=("covariance", "confusion", "greedy"),
     )
-    n: int = setting(0, "how many clusters; 0: the number that a criterion chooses", unit="clusters", low=0)
-    largest: int = setting(0, "classes in one cluster, at most; 0: no limit but that of the method", low=0)
+    n: int = setting(
+        0,
+        "how many clusters; 0: the number that holds most of the confusion beyond chance, with `greedy` until a third of every class's is held",
+        unit="clusters",
+        low=0,
+    )
+    largest: int = setting(0, "classes in one cluster, at most; 0: no limit, with `greedy` 8", unit="classes", low=0)
     draws: int = setting(20, "bootstrap draws that tell how stable the clusters are", unit="draws", low=2, high=1000)
     seed: int = setting(7, "seed of k-means and bootstrap", low=0)
 
