@@ -56,7 +56,10 @@ def go_on(of: Kept, steppers: Sequence[Stepper], rng: torch.Generator, recipe: R
     Raises UserError where the fit was another one: with another recipe, or of other nets.
     """
     if of.facts["recipe"] != asdict(recipe) or len(of.facts["scalars"]) != len(steppers):
-        raise UserError("what was kept of a training is of another one, with other settings or another number of nets")
+        raise UserError(
+            "what was kept of a training is of another one, with other settings or another number of nets; "
+            "`secondlook gc --grace-hours 0` removes it"
+        )
     rng.set_state(of.arrays["random/changes"])
     set_drawn_state(of.arrays["random/torch"], rng.device)
     for number, (stepper, scalars) in enumerate(zip(steppers, of.facts["scalars"], strict=True)):
