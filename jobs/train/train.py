@@ -29,7 +29,8 @@ Flags = npt.NDArray[np.bool_]
 
 # What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
 READS = ("samples", "labels", "classes", "images", "fingerprints")
-OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "hold_mb", "compile")  # but of `small`
+# Settings of nets that are fitted whole, but of `small`.
+OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "sampled", "hold_mb", "compile")
 
 
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:

@@ -124,6 +124,7 @@ class Plan:
     recipe: Recipe = dataclasses.field(default_factory=Recipe)
     pretrained: fold_nets.Weights | None = None
     told: str = ""  # what it is, for people
+    sampled: int = 0
 
     def fitter(
         self,
@@ -141,7 +142,9 @@ class Plan:
             assert isinstance(pictures, np.ndarray), "small pictures are held"
             return small_net.SmallFitter(pictures, labels, self.n_classes, self.batch, where, importance)
         source = InMemory(pictures) if isinstance(pictures, np.ndarray) else pictures
-        return whole.WholeFitter(self.net, source, labels, self.recipe, where, self.pretrained, importance, checkpoint)
+        return whole.WholeFitter(
+            self.net, source, labels, self.recipe, where, self.pretrained, importance, checkpoint, self.sampled
+        )
 
     def facts(self) -> dict[str, Any]:
         """What `restored` needs beside the weights."""
@@ -165,6 +168,8 @@ def plan(wanted: TrainSettings, n_classes: int) -> Plan:
     """
     mode, name = mode_of(wanted), wanted.backbone
     side_px = wanted.image_px or default_px(name)
+    if wanted.sampled and wanted.reweigh:
+        raise UserError("[train] sampled and reweigh don't go together: what is weighed is compared with all classes")
     if name == SMALL:
         return Plan(max(side_px, small_net.MIN_PX), wanted.batch, n_classes)
     folder, pretrained = "", None
@@ -177,7 +182,7 @@ def plan(wanted: TrainSettings, n_classes: int) -> Plan:
     made = net.make(0, torch.device("cpu"))
     recipe = whole.recipe_of(wanted, mode, made)
     told = TOLD["family" if is_family(name) else mode].format(name, sum(weight.numel() for weight in made.parameters()))
-    return Plan(side_px, wanted.batch, n_classes, mode, folder, net, recipe, pretrained, told)
+    return Plan(side_px, wanted.batch, n_classes, mode, folder, net, recipe, pretrained, told, wanted.sampled)
 
 
 def default_px(backbone: str) -> int:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,9 +16,10 @@ from secondlook.pipeline.learn import backbones, tuned
 from secondlook.pipeline.learn.dynamics import Margins
 from secondlook.pipeline.learn.fold_nets import Fit, Ints, Reals, Weights
 from secondlook.pipeline.learn.nets import family
+from secondlook.pipeline.learn.nets.layers import Classifier
 from secondlook.pipeline.learn.sources import Source
 from secondlook.pipeline.learn.torch_setup import Advance, seeded
-from secondlook.pipeline.learn.training import loop
+from secondlook.pipeline.learn.training import loop, many_classes
 from secondlook.pipeline.learn.training.kept import Kept
 from secondlook.pipeline.learn.training.loop import Learner, Shown
 from secondlook.pipeline.learn.training.recipe import Recipe
@@ -46,7 +47,7 @@ class Net:
     std: tuple[float, ...] = ()
     width: int = 0
 
-    def make(self, seed: int, where: torch.device) -> nn.Module:
+    def make(self, seed: int, where: torch.device) -> Classifier:
         """The net with weights drawn from a seed, channels-last, on a device."""
         if self.config is None:
             return family.make(family.NetSpec(self.name, self.n_classes, self.image_px), seed, where)
@@ -57,7 +58,7 @@ class Net:
 
         return seeded(built, seed, where).to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
-    def with_weights(self, weights: Weights, where: torch.device) -> nn.Module:
+    def with_weights(self, weights: Weights, where: torch.device) -> Classifier:
         """The net that these weights are of, ready to be asked."""
         net = self.make(0, where)
         net.load_state_dict(_tensors(weights))
@@ -142,7 +143,8 @@ class WholeFitter:
     """A `fold_nets.Fitter` of whole nets for N pictures of a source with labels (N,) in 0..K-1.
 
     `pretrained`: what each first fit starts from; None: random weights. `importance` (N,), mean 1: how much labels count.
-    `checkpoint`: by the name of a fit where it is kept, so that it goes on from there; None: nowhere.
+    `checkpoint`: by the name of a fit where it is kept, so that it goes on from there; None: nowhere. `sampled`: classes that
+    each label is compared with in a step, 0: all; with some of them importance and margins are left out.
     """
 
     net: Net
@@ -153,6 +155,7 @@ class WholeFitter:
     pretrained: Weights | None = None
     importance: Reals | None = None
     checkpoint: Callable[[str], Checkpoint] | None = None
+    sampled: int = 0
 
     @property
     def at_once(self) -> int:
@@ -177,20 +180,27 @@ class WholeFitter:
         if was is not None:
             told.go_on(was)
             if was.facts["epoch"] == recipe.epochs:
+                self._refuse_diverged(was.facts["history"][0])
                 advance(recipe.epochs * pictures.steps * recipe.batch)
                 return {name: value.numpy() for name, value in weights_of(was).items()}
         net = self._started(one)
+        learner = Learner(net, told)
+        if 0 < self.sampled < self.net.n_classes:
+            learner = many_classes.sampled(net, torch.from_numpy(self.labels), self.sampled, one.seed)
         (losses,) = loop.fit(
-            [Learner(net, told)], pictures, recipe, self.where,
+            [learner], pictures, recipe, self.where,
             advance=advance, resume=was, keep=told.keeping(kept_at) if kept_at else None,
         )  # fmt: skip
+        self._refuse_diverged(losses)
+        return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
+
+    def _refuse_diverged(self, losses: Sequence[float]) -> None:
         if not math.isfinite(losses[-1]):
             raise UserError(
                 f"{self.net.name} diverged: its loss is no number any more; set [train] rate below {self.recipe.rate:g}"
             )
-        return {name: value.detach().cpu().numpy() for name, value in net.state_dict().items()}
 
-    def _started(self, one: Fit) -> nn.Module:
+    def _started(self, one: Fit) -> Classifier:
         net = self.net.make(one.seed, self.where)
         if one.start is not None:
             net.load_state_dict(_tensors(one.start))
@@ -255,22 +265,22 @@ NET = "0/net/"  # where the weights of the one net lie in what is kept
 
 
 def weights_of(kept: Kept) -> dict[str, Tensor]:
-    """The weights in what was kept of a fit of one net."""
-    return {name.removeprefix(NET): value for name, value in kept.arrays.items() if name.startswith(NET)}
+    """The weights in what was kept of a fit of one net; with sampled classes it is the `net` of what was fitted."""
+    weights = {name.removeprefix(NET): value for name, value in kept.arrays.items() if name.startswith(NET)}
+    return {name.removeprefix("net."): value for name, value in weights.items()}
 
 
 @torch.inference_mode()
-def ask(net: nn.Module, source: Source, precision: str, where: torch.device, rows: Ints) -> tuple[Reals, Reals]:
+def ask(net: Classifier, source: Source, precision: str, where: torch.device, rows: Ints) -> tuple[Reals, Reals]:
     """(embeddings (n, D), probabilities (n, K)) by a `Classifier` of the pictures `rows` (n,) of a source."""
     recipe = Recipe(precision=precision)
-    last: nn.Linear = net.last  # type: ignore[assignment]
-    embeddings = np.empty((len(rows), last.in_features), np.float32)
-    probs = np.empty((len(rows), last.out_features), np.float32)
+    embeddings = np.empty((len(rows), net.last.in_features), np.float32)
+    probs = np.empty((len(rows), net.last.out_features), np.float32)
     for places, pixels in source.blocks(rows):
         shown = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(where)  # channels-last in memory as it is
         with loop.autocast(recipe, where):
-            seen = net.embed(shown)  # type: ignore[operator]
-            logits = last(seen)
+            seen = net.embed(shown)
+            logits = net.last(seen)
         embeddings[places] = seen.float().cpu().numpy()
         probs[places] = torch.softmax(logits.float(), dim=1).cpu().numpy()
     return embeddings, probs

@@ -156,6 +156,23 @@ def test_what_another_version_kept_is_not_gone_on_from() -> None:
     assert all_of(crossed(64, epochs=2, refits=1, checkpoint=kept)) == all_of(_never_stopped())
 
 
+def test_labels_that_are_compared_with_some_classes_are_learned_too_and_go_on() -> None:
+    """The net is the same net, wherever it was stopped; margins, which are of all classes, are not known."""
+    pixels, labels = digits(300)
+    few = generalist.plan(dataclasses.replace(DIGITS, sampled=4), 10)
+    folds = np.arange(300) % 2
+    options: dict[str, Any] = {"refits": 0, "epochs": 8, "seed": 7, "where": CPU}
+    kept, alone = Kepts(), fold_nets.cross_fit(few.fitter(pixels, labels, CPU), labels, folds, 10, **options)
+    assert (alone.probs.argmax(axis=1) == labels).mean() > 0.3  # after 70 steps; chance is 0.1
+    assert np.isnan(alone.evidence["dynamics"]).all()
+    fitter = few.fitter(pixels, labels, CPU, checkpoint=kept)
+    with pytest.raises(Stopped):
+        fold_nets.cross_fit(fitter, labels, folds, 10, advance=stopping(1600), **options)
+    for _ in range(2):  # from the middle, and from what is done
+        again = fold_nets.cross_fit(fitter, labels, folds, 10, **options)
+        assert all_of(again) == all_of(alone)
+
+
 def test_a_loss_that_counts_twice_is_that_of_two() -> None:
     labels, counts = np.array([2, 0, 1]), np.array([0.75, 1.5, 0.75], np.float32)
     logits = torch.randn(3, 4, generator=torch.Generator().manual_seed(1))
@@ -289,6 +306,7 @@ def test_nets_without_batch_normalization_are_not_fitted_by_large_steps() -> Non
     [
         ({"backbone": "resnat:8"}, "unknown net 'resnat', did you mean 'resnet'"),
         ({"backbone": "resnet"}, "a net resnet takes its channels of the first of three stages after a colon"),
+        ({"sampled": 9, "reweigh": "site"}, "sampled and reweigh don't go together"),
         ({"mode": "frozen"}, "mode is frozen, and resnet:4 is a net from random weights: there is nothing in it to freeze"),
         ({"mode": "finetune"}, "mode is finetune, and resnet:4 is .*: it has no pretrained weights to start from"),
         ({"backbone": "small", "mode": "finetune"}, "mode is finetune, and small is a net from random weights"),

@@ -31,7 +31,14 @@ def optimizer(net: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
     On a GPU all weights change in one kernel, which also looks after loss scaling without waiting for the GPU.
     """
-    there = [(name.startswith("last."), weight) for name, weight in net.named_parameters() if weight.requires_grad]
+    there = [
+        (
+            name.removeprefix("net.").startswith("last."),
+            weight,
+        )  # `net.` where many_classes.py has put it inside another
+        for name, weight in net.named_parameters()
+        if weight.requires_grad
+    ]
     groups: list[dict[str, Any]] = [
         {
             "params": [weight for is_last, weight in there if is_last == last and (weight.ndim > 1) == decays],
