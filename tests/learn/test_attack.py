@@ -101,6 +101,15 @@ def test_several_small_steps_find_more_than_one_large_one(trained: tuple[nn.Modu
     assert bool((many > one).any())
 
 
+def test_of_all_steps_the_worst_picture_is_kept(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
+    """Steps that are far too large jump about: more of them still find no less."""
+    net, shown, labels = trained
+    few, more, most = (losses(net, pgd(net, shown, labels, 6, steps=steps, step=12.0), labels) for steps in (1, 4, 9))
+    assert bool((more >= few).all())
+    assert bool((most >= more).all())
+    assert bool((most > few).any())
+
+
 def test_the_same_seed_gives_the_same_pictures(trained: tuple[nn.Module, Tensor, Tensor]) -> None:
     net, shown, labels = trained
     first, same, other = (pgd(net, shown, labels, 4, steps=2, seed=seed) for seed in (1, 1, 2))
