@@ -1,6 +1,7 @@
 """What a generalist said of the pictures that were held out of its folds, as a version of the lake knows it."""
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -31,7 +32,7 @@ def answers(lake: Lake, version: Version, model: Model) -> Answers:
     return Answers(probs.astype(np.float32), labels, len(model.classes), classes.astype(np.int32))
 
 
-def _padded(lists: pa.ChunkedArray, fill: float) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+def _padded(lists: pa.ChunkedArray, fill: float) -> npt.NDArray[np.float64]:
     """Lists (N,) of numbers as a matrix (N, k), `fill` where one is shorter than the longest."""
     whole = lists.combine_chunks()
     lengths = pc.list_value_length(whole).to_numpy()
@@ -40,7 +41,7 @@ def _padded(lists: pa.ChunkedArray, fill: float) -> np.ndarray[tuple[int, int], 
     return matrix
 
 
-def _labels(lake: Lake, version: Version, model: Model, rows: pa.Table) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _labels(lake: Lake, version: Version, model: Model, rows: pa.Table) -> npt.NDArray[np.int64]:
     """(N,) number of the class that most samples of a content have, outside of the test split; -1 without one that the model knows."""
     samples = dataset.samples(lake, version).select(["content_id", "split", "label"])
     samples = samples.filter(pc.fill_null(pc.not_equal(samples["split"], HELD_OUT), True))

@@ -83,7 +83,9 @@ def in_order(facts: ClusterFacts) -> tuple[list[int], list[Block]]:
     """The classes as rows and columns: cluster by cluster, a class with the first of its clusters, then those in none."""
     place = {name: number for number, name in enumerate(facts.classes)}
     order: list[int] = []
-    blocks, seen, k = [], set(), max(1, len(facts.classes))
+    blocks: list[Block] = []
+    seen: set[str] = set()
+    k = max(1, len(facts.classes))
     for number, cluster in enumerate(facts.clusters, 1):
         new = [place[name] for name in cluster.classes if name in place and name not in seen]
         seen.update(cluster.classes)

@@ -37,9 +37,9 @@ class Answers:
     def best(self) -> Ints:
         """(N,) the most probable class of each picture; -1 where none is listed."""
         if self.classes is None:
-            return self.probs.argmax(axis=1)
+            return np.asarray(self.probs.argmax(axis=1), np.int64)
         column = np.where(self.classes >= 0, self.probs, np.float32(-1)).argmax(axis=1)
-        return self.classes[np.arange(len(self)), column].astype(np.int64)
+        return np.asarray(self.classes[np.arange(len(self)), column], np.int64)
 
 
 def mistakes(answers: Answers) -> Links:

@@ -74,4 +74,4 @@ def _add(links: Links, free: Doubles, one: int, gains: Doubles) -> None:
 def _entries(links: Links, one: int, others: Ints) -> Ints:
     """Where the links of a class to some others, ascending, stand."""
     first, last = links.starts[one], links.starts[one + 1]
-    return first + np.flatnonzero(np.isin(links.others[first:last], others))
+    return np.asarray(first + np.flatnonzero(np.isin(links.others[first:last], others)), np.int64)

@@ -40,7 +40,7 @@ class Links:
 
     def degrees(self) -> Doubles:
         """(K,) sum of each class's weights."""
-        return np.bincount(self.rows(), self.weights, self.n_classes)
+        return np.bincount(self.rows(), self.weights, self.n_classes).astype(np.float64)
 
     def among(self, classes: npt.NDArray[np.integer]) -> "Links":
         """The links among some classes (ascending), which are numbered anew in that order."""
@@ -78,7 +78,7 @@ def counted(rows: Ints, columns: Ints, n_classes: int) -> Links:
     """How many times each pair comes, either way."""
     if n_classes <= DENSE:
         matrix = np.bincount(rows * n_classes + columns, minlength=n_classes**2).reshape(n_classes, n_classes)
-        return of_matrix(matrix + matrix.T)
+        return of_matrix((matrix + matrix.T).astype(np.float64))
     cells, times = np.unique(
         np.concatenate([rows * n_classes + columns, columns * n_classes + rows]), return_counts=True
     )

@@ -120,7 +120,8 @@ def _strongest(left: Any, right: Any, grain: float) -> Sums:
         rows.append(np.repeat(np.arange(first, last), best.shape[1]))
         others.append(best.ravel())
         weights.append(np.take_along_axis(block, best, axis=1).ravel())
-    return Sums(_both_ways(*(np.concatenate(part) for part in (rows, others, weights)), n), degrees, grain)
+    links = _both_ways(np.concatenate(rows), np.concatenate(others), np.concatenate(weights), n)
+    return Sums(links, degrees, grain)
 
 
 def _degrees(left: Any, right: Any) -> Doubles:
