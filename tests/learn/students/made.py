@@ -20,6 +20,7 @@ from secondlook.pipeline.learn.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 SIDE = 16
+FITTED = 1200  # digits that nets are fitted to
 CLASSES = ["<script>alert(1)</script>", 'a "quoted"\nline', "🦁\u202e", "x" * 10_000, "", "\ud800", "b\x00c", *"789"]
 
 
@@ -52,16 +53,16 @@ def made(name: str, seed: int = 1) -> nn.Module:
 
 @cache
 def learned(name: str) -> nn.Module:
-    """A net that was fitted to the first 1,200 digits; not to be changed by who gets it."""
+    """A net that was fitted to the first digits; not to be changed by who gets it."""
     pixels, labels = digits()
     net = made(name)
     recipe = Recipe(epochs=3, rate=0.1, batch=50, flip=False, shift=0.0, precision="float32")
-    held = Held(pixels, shuffled(torch.arange(1200), 1), 50, CPU)
+    held = Held(pixels, shuffled(torch.arange(FITTED), 1), 50, CPU)
     fit([Learner(net, labels_loss(torch.from_numpy(labels), 0.1))], held, recipe, CPU)
     return net.eval()
 
 
 @cache
-def file_of(name: str) -> bytes:
-    """The ONNX file of a learned net."""
-    return exported(learned(name), SIDE, CLASSES)
+def file_of(name: str, *, fitted: bool = True) -> bytes:
+    """The ONNX file of a net that has learned, or of one from random weights."""
+    return exported(learned(name) if fitted else made(name), SIDE, CLASSES)

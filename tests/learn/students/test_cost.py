@@ -6,9 +6,10 @@ from torch import nn
 
 from secondlook.pipeline.learn.nets import family
 from secondlook.pipeline.learn.nets.family import NetSpec
+from secondlook.pipeline.learn.nets.layers import Classifier
 from secondlook.pipeline.learn.students.cost import cost, latencies
 from secondlook.pipeline.learn.students.onnx_file import exported
-from tests.learn.students.made import CPU, SIDE, file_of, made
+from tests.learn.students.made import CPU, file_of
 
 
 def test_by_hand() -> None:
@@ -38,14 +39,16 @@ def test_counting_leaves_the_net_as_it_was() -> None:
 
 def test_attention_is_counted() -> None:
     """A vision transformer: 12 layers of 4 + 2 × 4 products of D × D for each token, and two of tokens × tokens × D."""
-    net = family.make(NetSpec("vit:tiny", 10, 32), 1, CPU)
-    tokens, width = 65, 192
+    with torch.device("meta"):
+        body, width = family.features("vit:tiny", 32)
+        net = Classifier(body, width, 10)
+    tokens = 65
     layers = 12 * (12 * tokens * width**2 + 2 * tokens**2 * width)
     assert cost(net, 32).multiply_adds == layers + 64 * (3 * 4 * 4) * width + width * 10
 
 
 def test_larger_models_are_measured_to_be_slower_in_the_same_rounds() -> None:
-    found = latencies({"small": file_of("resnet:8"), "large": exported(made("resnet:64"), SIDE)}, 4, 9)
+    found = latencies({"small": file_of("resnet:8"), "large": file_of("resnet:48", fitted=False)}, 4, 9)
     assert list(found) == ["small", "large"]
     assert found["large"].low_s > 3 * found["small"].low_s > 0
     assert all(one.low_s <= one.median_s <= one.high_s for one in found.values())

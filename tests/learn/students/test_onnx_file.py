@@ -14,7 +14,7 @@ from secondlook.pipeline.learn.nets.from_config import Maps
 from secondlook.pipeline.learn.nets.layers import Classifier
 from secondlook.pipeline.learn.students.onnx_file import Runner, agreement, exported
 from secondlook.pipeline.learn.torch_setup import Dropout
-from tests.learn.students.made import CLASSES, CPU, SIDE, digits, file_of, learned, made, shown
+from tests.learn.students.made import CLASSES, CPU, FITTED, SIDE, digits, file_of, learned, made, shown
 
 
 @pytest.fixture(scope="module")
@@ -22,17 +22,26 @@ def file() -> bytes:
     return file_of("resnet:8")
 
 
-@pytest.mark.parametrize("name", ["quick:4", "resnet:8", "mobilenet-v1:0.25", "squeezenet:0.25", "short"])
+@pytest.mark.parametrize("name", ["quick:4", "resnet:8", "mobilenet-v1:0.25", "short"])
 def test_a_file_answers_as_its_net(name: str) -> None:
-    found = agreement(learned(name), file_of(name), digits()[0][1200:])
-    assert found.n == 597
+    found = agreement(learned(name), file_of(name), digits()[0][FITTED:])
+    assert found.n == 1797 - FITTED
     assert found.largest_difference < 1e-4
     assert found.same == 1.0
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize(
-    "name", ["mobilenet-v2:0.35", "efficientnet:b0", "convnext:atto", "vit:tiny", "resnet-deep:18", "resnet-deep:50"]
+    "name",
+    [
+        "mobilenet-v2:0.35",
+        "squeezenet:0.25",
+        "efficientnet:b0",
+        "convnext:atto",
+        "vit:tiny",
+        "resnet-deep:18",
+        "resnet-deep:50",
+    ],
 )
 def test_large_nets_too(name: str) -> None:
     net = family.make(NetSpec(name, 10, 32), 1, CPU)
@@ -43,19 +52,18 @@ def test_large_nets_too(name: str) -> None:
 
 
 def test_nets_of_transformers_too() -> None:
-    from transformers import ConvNextV2Config, ConvNextV2Model, ViTConfig, ViTModel
+    from transformers import ViTConfig, ViTModel
 
-    vit = ViTConfig(
-        hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32, image_size=SIDE, patch_size=4
+    config = ViTConfig(
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        image_size=SIDE,
+        patch_size=4,
     )
-    bodies = [
-        (ViTModel(vit, add_pooling_layer=False), 16),
-        (ConvNextV2Model(ConvNextV2Config(depths=[1, 1], hidden_sizes=[8, 16], num_stages=2)), 16),
-    ]
-    pixels = digits()[0][:30]
-    for body, width in bodies:
-        net = Classifier(Maps(body), width, 10).eval()
-        assert agreement(net, exported(net, SIDE), pixels).largest_difference < 1e-5
+    net = Classifier(Maps(ViTModel(config, add_pooling_layer=False)), 16, 10).eval()
+    assert agreement(net, exported(net, SIDE), digits()[0][:30]).largest_difference < 1e-5
 
 
 def test_any_number_of_pictures_may_be_asked_at_a_time(file: bytes) -> None:

@@ -4,9 +4,9 @@ import numpy as np
 import onnx
 import pytest
 
-from secondlook.pipeline.learn.students.onnx_file import Runner, agreement, exported
+from secondlook.pipeline.learn.students.onnx_file import Runner, agreement
 from secondlook.pipeline.learn.students.quantize import quantized
-from tests.learn.students.made import SIDE, digits, file_of, learned, made
+from tests.learn.students.made import FITTED, digits, file_of, learned
 
 NETS = ("quick:4", "resnet:8", "mobilenet-v1:0.25", "short")
 
@@ -19,10 +19,10 @@ def pair(request: pytest.FixtureRequest) -> tuple[str, bytes, bytes]:
 def test_int8_answers_nearly_as_the_net_about_pictures_that_it_never_saw(pair: tuple[str, bytes, bytes]) -> None:
     name, file, small = pair
     pixels, labels = digits()
-    right = [Runner(one).ask(pixels[1200:]).argmax(axis=1) == labels[1200:] for one in (file, small)]
+    right = [Runner(one).ask(pixels[FITTED:]).argmax(axis=1) == labels[FITTED:] for one in (file, small)]
     assert right[0].mean() > 0.8
     assert right[1].mean() > right[0].mean() - 0.02
-    assert agreement(learned(name), small, pixels[1200:]).same > 0.95
+    assert agreement(learned(name), small, pixels[FITTED:]).same > 0.95
 
 
 def test_weights_are_int8_by_channel_and_names_stay(pair: tuple[str, bytes, bytes]) -> None:
@@ -53,5 +53,5 @@ def test_the_same_file_and_pictures_make_the_same_bytes(pair: tuple[str, bytes, 
 
 
 def test_a_large_net_has_a_quarter_of_the_bytes() -> None:
-    file = exported(made("resnet:32"), SIDE)
+    file = file_of("resnet:48", fitted=False)
     assert len(quantized(file, digits()[0][:40])) < 0.3 * len(file)
