@@ -1,6 +1,6 @@
 """Who there is to measure in a version: its students, and whoever taught them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from pyiceberg.expressions import EqualTo
 
@@ -31,7 +31,8 @@ def everyone(lake: Lake, version: Version) -> tuple[list[Asked], list[str]]:
     ]
     if not current:
         raise UserError(notes[0])
-    roots = {one.name: root(lake, version, one.made_of) for one in current}
+    known = {one.name: one for one in there}
+    roots = {one.name: root(lake, version, one.made_of, known) for one in current}
     teachers = {model.name: model for model in roots.values() if model is not None}
     asked = [teacher_of(lake, version, model) for model in teachers.values()]
     for one in current:
@@ -42,16 +43,13 @@ def everyone(lake: Lake, version: Version) -> tuple[list[Asked], list[str]]:
     return asked, notes
 
 
-def root(lake: Lake, version: Version, made_of: Sequence[str]) -> Model | None:
-    """Who taught a student first: of what it was made from, the first that is no student itself; None where that is gone."""
+def root(lake: Lake, version: Version, made_of: Sequence[str], students: Mapping[str, Student]) -> Model | None:
+    """Who taught a student first: of what it was made from, the first that is none of the students; None where that is gone."""
     seen: set[str] = set()
-    while made_of and made_of[0] not in seen:
+    while made_of and made_of[0] in students and made_of[0] not in seen:
         seen.add(made_of[0])
-        model = dataset.model_named(lake, version, made_of[0])
-        if model is None or model.kind != students_of.KIND:
-            return model
-        made_of = students_of.student(lake, version, model.name).made_of
-    return None
+        made_of = students[made_of[0]].made_of
+    return dataset.model_named(lake, version, made_of[0]) if made_of and made_of[0] not in seen else None
 
 
 def _student(lake: Lake, one: Student, teacher: str) -> Asked:

@@ -1,7 +1,7 @@
 """The pictures that students and teachers are asked about: those that nobody learned from, with their classes and groups."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from secondlook.jobs.train.training_set import HELD_OUT, TrainingSet
 from secondlook.pipeline.core.cells import cells
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.report.advice import many
 
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
@@ -23,31 +24,28 @@ Flags = npt.NDArray[np.bool_]
 class HeldOut:
     """N pictures, each a content of its own that looks like no other of them.
 
-    labels: (N,) numbers of `classes`. attributes: name → value → rows (n,), only groups that may be shown. words: what they
-    are, for people. held_out: whether students have not learned from them. notes: in sentences.
+    rows: (N,) of the samples of the version. labels: (N,) numbers of `classes`. attributes: name → value → places (n,) among
+    the N, only groups that may be shown; see `grouped`. words: what they are, for people. held_out: whether students have
+    not learned from them. notes: in sentences.
     """
 
+    rows: Ints
     content_ids: list[str]
     classes: list[str]
     labels: Ints
-    attributes: Mapping[str, Mapping[str, Ints]]
     words: str
     held_out: bool
     notes: tuple[str, ...] = ()
+    attributes: Mapping[str, Mapping[str, Ints]] = field(default_factory=dict)
 
     def only(self, kept: Flags, why: str) -> "HeldOut":
-        """Without the pictures that are not `kept` (N,), with a note that says why where there are any."""
+        """Without the pictures that are not `kept` (N,), with a note that says why where there are any; before they are grouped."""
         left = int((~kept).sum())
         if not left:
             return self
-        place = np.cumsum(kept) - 1
-        groups = {
-            name: {value: place[rows[kept[rows]]] for value, rows in its.items()}
-            for name, its in self.attributes.items()
-        }
         ids = [content for content, keep in zip(self.content_ids, kept, strict=True) if keep]
-        note = f"{left:,} pictures {why} and are left out"
-        return HeldOut(ids, self.classes, self.labels[kept], groups, self.words, self.held_out, (*self.notes, note))
+        notes = (*self.notes, f"{left:,} pictures {why} and are left out")
+        return replace(self, rows=self.rows[kept], content_ids=ids, labels=self.labels[kept], notes=notes)
 
 
 def load(lake: Lake, version: Version, settings: Settings, *, verified: bool) -> HeldOut:
@@ -83,8 +81,7 @@ def load(lake: Lake, version: Version, settings: Settings, *, verified: bool) ->
     if copies:
         notes.append(f"{copies:,} pictures look like another one of them and count once")
     contents = [data.content_ids[at] for at in data.sample_content[rows]]
-    groups, said = _groups(lake, version, settings, rows)
-    return HeldOut(contents, data.classes, data.sample_label[rows], groups, words, held_out, (*notes, *said))
+    return HeldOut(rows, contents, data.classes, data.sample_label[rows], words, held_out, tuple(notes))
 
 
 def _one_of_a_look(data: TrainingSet, rows: Ints) -> Ints:
@@ -93,29 +90,28 @@ def _one_of_a_look(data: TrainingSet, rows: Ints) -> Ints:
     return rows[np.sort(first)]
 
 
-def _groups(
-    lake: Lake, version: Version, settings: Settings, rows: Ints
-) -> tuple[dict[str, dict[str, Ints]], tuple[str, ...]]:
-    """The groups of each attribute that have enough of these samples to be shown, where at least two have."""
+def grouped(lake: Lake, version: Version, settings: Settings, held: HeldOut) -> HeldOut:
+    """The pictures with the groups of each attribute that have enough of them to be shown, where at least two have."""
     from secondlook.jobs.bias.groups import grouping
     from secondlook.pipeline.bias.cells import codes
 
     made = grouping(lake, version, settings)
     if not made.attributes:
-        return {}, ()
-    column = dataset.samples(lake, version)["attributes"].take(rows)
+        return held
+    column = dataset.samples(lake, version)["attributes"].take(held.rows)
     places = made.split(codes(column, made))
     found: dict[str, dict[str, Ints]] = {}
-    hidden = 0
+    hidden, least = 0, settings.bias.min_cell
     for at, (name, values) in enumerate(zip(made.attributes, made.values, strict=True)):
         inside = {value: np.flatnonzero(places[:, at] == number) for number, value in enumerate(values)}
-        shown = cells({value: len(its) for value, its in inside.items()}, settings.bias.min_cell)
+        shown = cells({value: len(its) for value, its in inside.items()}, least)
         hidden += shown.hidden
         if len(shown.shown) > 1:
             found[name] = {value: inside[value] for value in shown.shown}
-    least = settings.bias.min_cell
-    note = f"{hidden} group{'s have' if hidden > 1 else ' has'} fewer than {least} pictures here, or would tell of one that has, and {'are' if hidden > 1 else 'is'} not compared"
-    return found, (note,) if hidden else ()
+    told = (
+        f"{many(hidden, 'group')} with fewer than {least} pictures here, or that would tell of one, can't be compared"
+    )
+    return replace(held, attributes=found, notes=(*held.notes, told) if hidden else held.notes)
 
 
 def said(lake: Lake, version: Version, model: str, content_ids: list[str], n_classes: int) -> tuple[Any, Flags]:

@@ -39,6 +39,7 @@ def measured(lake: Lake, version: Version, settings: Settings, where: "torch.dev
     held = held_out.load(lake, version, settings, verified=verified)
     held, before = _teachers(lake, version, asked, held)
     held, pixels, kept = _pixels(lake, version, settings, asked, held)
+    held = held_out.grouped(lake, version, settings, held)
     before = {model: said[kept] for model, said in before.items()}
     clusters = _clusters(lake, version, asked, held.classes)
     right, within = _right(asked, held, pixels, before, clusters)

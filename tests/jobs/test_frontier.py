@@ -114,7 +114,7 @@ def test_groups_that_few_pictures_have_are_not_told(made: Lake, summary: dict[st
         assert names
         assert "mast 0" not in json.dumps(summary["points"])
         assert all(group["n"] >= 15 for group in one["groups"])
-    assert any("fewer than 15 pictures" in note for note in summary["notes"])
+    assert any("with fewer than 15 pictures here" in note for note in summary["notes"])
 
 
 def test_what_was_measured_is_not_measured_again_and_reads_the_same(made: Lake, summary: dict[str, Any]) -> None:
@@ -218,3 +218,16 @@ def test_a_version_without_students_or_without_verified_labels_says_what_to_do(l
     held = held_out.load(lake, lake.at(), SETTINGS, verified=False)
     assert not held.held_out
     assert held.notes[0].startswith("no picture lies in the split test")
+
+
+def test_who_taught_is_found_through_students_that_others_were_made_from(made: Lake, summary: dict[str, Any]) -> None:
+    version, teacher = made.at(), summary["points"][0]["model"]
+    known = {one.name: one for one in students_of.students(made, version)}
+    for one in known.values():
+        found = everyone.root(made, version, one.made_of, known)
+        assert found is not None
+        assert found.name == teacher
+    circle = {"a": dataclasses.replace(next(iter(known.values())), made_of=("a",))}
+    assert everyone.root(made, version, ("a",), circle) is None
+    assert everyone.root(made, version, ("gone",), known) is None
+    assert everyone.root(made, version, (), known) is None

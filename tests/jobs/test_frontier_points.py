@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from secondlook.jobs.frontier.asked import Asked
@@ -22,9 +23,8 @@ def held(**changed: Any) -> HeldOut:
     """Pictures of six classes in turn, and of two sites: the first 100 are of the harbour."""
     rows = np.arange(N)
     sites = {"site": {"harbour": rows[:100], "mast": rows[100:]}}
-    made = HeldOut(
-        [f"c{k}" for k in rows], [f"class {k}" for k in range(CLASSES)], rows % CLASSES, sites, "pictures", True
-    )
+    names = [f"class {k}" for k in range(CLASSES)]
+    made = HeldOut(rows, [f"c{k}" for k in rows], names, rows % CLASSES, "pictures", True, attributes=sites)
     return dataclasses.replace(made, **changed)
 
 
@@ -33,17 +33,17 @@ def model(name: str, role: str = "student", params: float = 100.0, **more: Any) 
     return Asked(name, name, role, (), 32, lambda shown: shown, **(facts | more))  # type: ignore[arg-type, return-value]
 
 
-def answers(right: np.ndarray, seconds: list[float], attacked: dict[int, Any] | None = None) -> Answers:
+def answers(right: npt.NDArray[np.bool_], seconds: list[float], attacked: dict[int, Any] | None = None) -> Answers:
     rounds = np.tile(seconds, (10, 1)) * np.linspace(1, 1.2, 10)[:, None]
     return Answers(right, right[:, :50], rounds, rounds * 20, attacked or {})
 
 
-def made(right: np.ndarray, asked: list[Asked], seconds: list[float], **changed: Any) -> dict[str, Point]:
+def made(right: npt.NDArray[np.bool_], asked: list[Asked], seconds: list[float], **changed: Any) -> dict[str, Point]:
     found = points(SETTINGS, asked, held(**changed), answers(right, seconds))
     return {one.name: one for one in found}
 
 
-def all_right(models: int) -> np.ndarray:
+def all_right(models: int) -> npt.NDArray[np.bool_]:
     return np.ones((models, N), bool)
 
 
@@ -157,3 +157,13 @@ def test_the_same_seed_gives_the_same_points() -> None:
     right = np.random.default_rng(0).random((3, N)) < 0.8
     some = [model("teacher", "teacher"), model("a"), model("b")]
     assert made(right, some, [0.009, 0.001, 0.002]) == made(right, some, [0.009, 0.001, 0.002])
+
+
+def test_pictures_that_are_left_out_are_counted_in_a_note() -> None:
+    all_of_them = held(attributes={})
+    kept = np.arange(N) % 3 > 0
+    found = all_of_them.only(kept, "can't be read")
+    assert found.notes == ("200 pictures can't be read and are left out",)
+    assert found.content_ids[:3] == ["c1", "c2", "c4"]
+    assert found.labels.tolist() == all_of_them.labels[kept].tolist()
+    assert all_of_them.only(np.ones(N, bool), "can't be read") is all_of_them

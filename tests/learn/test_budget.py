@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,27 +9,17 @@ from hypothesis import strategies as st
 
 from secondlook.pipeline.core.comparison import Estimate
 from secondlook.pipeline.core.errors import UserError
-from secondlook.pipeline.core.frontier import Point
+from secondlook.pipeline.core.frontier import Point, Role
 from secondlook.pipeline.core.statistics import Interval
 from secondlook.pipeline.learn.students.budget import limits, pick
 
 
-def point(name: str, accuracy: float, ms: float, mb: float = 1.0, **more: Any) -> Point:
+def point(name: str, accuracy: float, ms: float, mb: float = 1.0, role: Role = "student", madds: float = 1e6) -> Point:
     def about(value: float) -> Estimate:
         return Estimate(value, Interval(value, value))
 
-    facts = {"madds": 1e6, "params": 1e5, "role": "student"} | more
-    return Point(
-        name,
-        name,
-        name,
-        n=100,
-        accuracy=about(accuracy),
-        latency=about(ms / 1e3),
-        latency_64=about(ms / 30),
-        bytes=mb * 1e6,
-        **facts,
-    )  # type: ignore[arg-type]
+    right, fast, many = about(accuracy), about(ms / 1e3), about(ms / 30)
+    return Point(name, name, name, role, 100, right, fast, many, madds=madds, params=1e5, bytes=mb * 1e6)
 
 
 @pytest.mark.parametrize(

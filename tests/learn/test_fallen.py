@@ -1,6 +1,7 @@
 """Who pays: groups and classes paired with the teacher, against scipy, statsmodels and by hand."""
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from scipy.stats import binomtest
 from statsmodels.stats.contingency_tables import mcnemar
@@ -10,7 +11,9 @@ from secondlook.pipeline.core.paired import paired_interval
 from secondlook.pipeline.learn.students.fallen import draws, exact_p, falls, forgotten, gaps, refused
 
 
-def made(seed: int = 0, n: int = 900) -> tuple[np.ndarray, np.ndarray, list[np.ndarray]]:
+def made(
+    seed: int = 0, n: int = 900
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_], list[npt.NDArray[np.int64]]]:
     """A student that is as good as its teacher but for the third of three classes, where it loses a third."""
     rng = np.random.default_rng(seed)
     labels = np.arange(n) % 3

@@ -1,8 +1,10 @@
 """Who beats whom: by hand, against the slow definition, and as properties of the order."""
 
 from itertools import permutations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,7 +21,7 @@ from secondlook.pipeline.learn.students.frontier import (
 )
 
 
-def slow(values: np.ndarray, surely: np.ndarray) -> np.ndarray:
+def slow(values: npt.NDArray[Any], surely: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Word by word: at least as good on every axis that anybody was measured on, and surely better on one."""
     m, axes = values.shape
     measured = [a for a in range(axes) if any(values[i, a] == values[i, a] for i in range(m))]
@@ -36,7 +38,7 @@ figures = arrays(
 
 
 @given(figures, st.randoms())
-def test_as_the_slow_definition_says(values: np.ndarray, random: object) -> None:
+def test_as_the_slow_definition_says(values: npt.NDArray[Any], random: object) -> None:
     certain = sure(values) & (
         np.random.default_rng(len(values)).random((values.shape[1], len(values), len(values))) < 0.7
     )
@@ -44,14 +46,14 @@ def test_as_the_slow_definition_says(values: np.ndarray, random: object) -> None
 
 
 @given(figures)
-def test_there_is_always_somebody_on_the_frontier_and_nobody_beats_whoever_beats_them(values: np.ndarray) -> None:
+def test_there_is_always_somebody_on_the_frontier_and_nobody_beats_whoever_beats_them(values: npt.NDArray[Any]) -> None:
     beats = dominates(values, sure(values))
     assert not beats.any(axis=0).all()
     assert not (beats & beats.T).any()
 
 
 @given(figures, st.permutations(range(6)))
-def test_the_order_in_which_they_come_does_not_matter(values: np.ndarray, order: list[int]) -> None:
+def test_the_order_in_which_they_come_does_not_matter(values: npt.NDArray[Any], order: list[int]) -> None:
     some = [place for place in order if place < len(values)]
     assert np.array_equal(
         dominates(values, sure(values))[np.ix_(some, some)], dominates(values[some], sure(values[some]))
@@ -107,7 +109,7 @@ def test_draws_are_compared_draw_by_draw() -> None:
 def test_the_line_is_the_points_that_none_is_cheaper_and_better_than(seed: int) -> None:
     rng = np.random.default_rng(seed)
     cost, gain = rng.integers(0, 8, 20), rng.integers(0, 8, 20)
-    found = line(cost, gain)
+    found = line(cost.tolist(), gain.tolist())
     beaten = [
         any(
             (cost[j] <= cost[i]) & (gain[j] >= gain[i]) & ((cost[j] < cost[i]) | (gain[j] > gain[i])) for j in range(20)
