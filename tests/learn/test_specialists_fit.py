@@ -76,6 +76,30 @@ def test_a_specialist_speaks_in_the_datas_shares_though_it_was_shown_half_and_ha
     assert said.tolist() == pytest.approx([0.025, 0.075, 0.9], abs=0.004)
 
 
+def test_what_a_specialist_is_sure_of_it_says_as_the_generalist_does() -> None:
+    # Each picture says its class, so that nets end at what they are told: with smoothing 0.1 over 10 classes.
+    labels = torch.arange(10).repeat(30)
+    pixels = np.repeat(labels.numpy().astype(np.uint8)[:, None, None, None], 3, axis=3)
+
+    class Told(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.logits = nn.Parameter(torch.zeros(10, 10))
+
+        def forward(self, shown: Tensor) -> Tensor:
+            return self.logits[shown[:, 0, 0, 0].long()]
+
+    recipe = Recipe(epochs=200, batch=60, rate=5.0, decay=0.0, smoothing=0.1, flip=False, shift=0.0)
+    found = fit.fit(
+        Told(), [0, 1], labels, torch.arange(300), 10, lambda order: Held(pixels, order, 60, CPU), recipe, CPU, soft=0.0
+    )
+    said = found.probs(torch.arange(10, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 1, 1)).detach().numpy()
+    assert said[0] == pytest.approx([0.91, 0.01, 0.08], abs=0.004)
+    assert said[1] == pytest.approx([0.01, 0.91, 0.08], abs=0.004)
+    assert said[2:] == pytest.approx(np.tile([0.01, 0.01, 0.98], (8, 1)), abs=0.004)
+    assert said[:, :2].sum(1).mean() == pytest.approx(0.2, abs=0.004)  # the cluster's share
+
+
 def test_the_loss_is_that_of_its_definition() -> None:
     rng = np.random.default_rng(2)
     logits, theirs, labels = rng.normal(size=(7, 5)), rng.normal(size=(7, 5)), rng.integers(0, 5, 7)
@@ -87,7 +111,8 @@ def test_the_loss_is_that_of_its_definition() -> None:
         own /= own.sum()
         target = np.full(5, smoothing / 5)
         target[label] += 1 - smoothing
-        total -= (np.array([target[1], target[3], target[rest].sum()]) * np.log(own)).sum()
+        shown = np.array([target[1], target[3], target[rest].sum() * math.exp(shift)])
+        total -= (shown / shown.sum() * np.log(own)).sum()
         if label not in members:
             p, q = np.exp(taught[rest]) / np.exp(taught[rest]).sum(), weight[rest] / weight[rest].sum()
             total += soft * (p * np.log(p / q)).sum()

@@ -109,6 +109,17 @@ def mixed_order(inside: Tensor, outside: Tensor, share: float, seed: int) -> Ord
     return order
 
 
+def smoothed_targets(n_members: int, n_classes: int, shift: float, smoothing: float) -> Tensor:
+    """(C + 1, C + 1): what a net is told of a picture of each class of the cluster, and of the dustbin, as pictures are shown.
+
+    Label smoothing over K classes, the dustbin with its classes' sum, then shifted as the logits are.
+    """
+    even = torch.tensor([1.0] * n_members + [float(n_classes - n_members)]) / n_classes
+    target = (1 - smoothing) * torch.eye(n_members + 1) + smoothing * even
+    target[:, -1] *= math.exp(shift)
+    return target / target.sum(dim=1, keepdim=True)
+
+
 def specialist_loss(
     members: Tensor, labels: Tensor, n_classes: int, shift: float, *, smoothing: float, soft: float
 ) -> Loss:
@@ -116,27 +127,28 @@ def specialist_loss(
 
     `labels` (N,): class numbers by row. `shift`: the log of how much more often the rest is shown than it is there: it is
     added to the dustbin's logit here, in training, so that the net itself speaks of the data as they are and is asked
-    without it. `smoothing`: label smoothing over all K classes, as the generalist's: the dustbin gets its classes' sum.
+    without it. `smoothing`: label smoothing over all K classes, as the generalist's: the dustbin gets its classes' sum, and this
+    target is shifted, too. Else the net would be told of a picture that is surely of the cluster to give the dustbin its
+    share of smoothing *as shown*, and undoing the shift would make much of it: a third of all that is the cluster's.
     `soft`: weight of KL(generalist, specialist) among the classes outside, on pictures of classes outside.
     """
     at_home = Cut.of(members, n_classes)
     n_members = len(members)
     place = torch.full((n_classes,), n_members)
     place[members] = torch.arange(n_members)
-    sizes = torch.tensor([1.0] * n_members + [float(n_classes - n_members)])
     told_by_row = by_row(place[labels])
+    targets = smoothed_targets(n_members, n_classes, shift, smoothing)
     held: dict[torch.device, tuple[Cut, Tensor]] = {}  # a copy to a GPU in each step would wait for it
 
     def loss(logits: Tensor, shown: Shown) -> Tensor:
         where = logits.device
         if where not in held:
-            held[where] = at_home.to(where), (smoothing / n_classes * sizes).to(where)
-        cut, even = held[where]
+            held[where] = at_home.to(where), targets.to(where)
+        cut, target = held[where]
         narrow = cut.narrowed(logits)
         log_p = torch.log_softmax(torch.cat([narrow[:, :-1], narrow[:, -1:] + shift], dim=1), dim=1)
         told = told_by_row(shown)
-        right = log_p.gather(1, told[:, None])[:, 0]
-        hard = -((1 - smoothing) * right + (log_p * even).sum(dim=1)).mean()
+        hard = -(target[told] * log_p).sum(dim=1).mean()
         if not soft or GENERALIST not in shown.said:
             return hard
         theirs = torch.log_softmax(shown.said[GENERALIST].float()[:, cut.outside], dim=1)
