@@ -3,7 +3,6 @@
 import dataclasses
 import json as json_format
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
@@ -27,11 +26,6 @@ Reals = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
 
-# What a training reads and so depends on. Not `embeddings`: they only save work, and are of its own making.
-READS = ("samples", "labels", "classes", "images", "fingerprints")
-# Settings of nets that are fitted whole, but of `small`.
-OF_WHOLE_NETS = ("mode", "optimizer", "rate", "smoothing", "flip", "precision", "sampled", "hold_mb", "compile")
-
 
 def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[str, Any]:
     """Train on a version of the lake; returns the summary that --json prints.
@@ -42,6 +36,7 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     """
     from secondlook.jobs.lake import dataset
     from secondlook.jobs.train import evidence
+    from secondlook.jobs.train.inputs import inputs_of
     from secondlook.pipeline.learn import torch_setup
 
     version = lake.at(as_of)
@@ -68,50 +63,12 @@ def _beside_the_one_before(lake: "Lake", settings: Settings, summary: dict[str, 
     return summary | ({"helped": found[summary["model"]]} if found else {})
 
 
-def inputs_of(settings: Settings, version: "Version", heard: list[str]) -> dict[str, Any]:
-    """All that determines what a training writes; `heard`: models whose evidence stands beside its own."""
-    from secondlook.pipeline.learn import generalist
-
-    mode = generalist.mode_of(settings.train)
-    chosen = dataclasses.asdict(settings.train)
-    del chosen["threads"]
-    if mode == "frozen":
-        del chosen["epochs"]
-    if mode == "frozen" or settings.train.backbone == generalist.SMALL:
-        for setting in OF_WHOLE_NETS:  # they don't matter: models of before they were there are known again
-            del chosen[setting]
-    else:
-        chosen["mode"] = mode
-    if settings.train.backbone != generalist.SMALL:
-        folder = Path(settings.train.backbone).expanduser()
-        if folder.is_dir():  # other weights may lie there one day
-            facts = [(file.name, file.stat()) for file in sorted(folder.iterdir()) if file.is_file()]
-            chosen["files"] = [(name, stat.st_size, stat.st_mtime_ns) for name, stat in facts]
-    if not settings.train.reweigh:  # nor do they matter then: models of before they were there are known again
-        for name in ("reweigh", "reweigh_to", "reweigh_most"):
-            del chosen[name]
-    near = [settings.lint.near_bits, settings.lint.near_confirm_bits, settings.lint.entropy]
-    inputs = {"train": chosen, "near": near, "tables": {name: version.tables.get(name) for name in READS}}
-    if settings.train.reweigh:
-        inputs["reweighed"] = _groups_of(settings, version)
-    return inputs | ({"heard": heard} if heard else {})
-
-
-def _groups_of(settings: Settings, version: "Version") -> dict[str, Any]:
-    """What the groups follow from, by which pictures are weighed."""
-    from secondlook.jobs.bias.groups import reference_text
-
-    bins = {one.name: one.bins for one in settings.attributes if one.bins}
-    shares = reference_text(settings) if settings.train.reweigh_to == "reference" else None
-    return {"bins": bins, "shares": shares, "repairs": version.tables.get("attribute_repairs")}
-
-
 def _train(
     lake: "Lake", settings: Settings, version: "Version", inputs: dict[str, Any], where: Any, n_threads: int
 ) -> dict[str, Any]:
     from secondlook.jobs.lake.dataset import told_quarantined
     from secondlook.jobs.lake.store import digest
-    from secondlook.jobs.train import fitting, reweighed, training_set
+    from secondlook.jobs.train import figures, fitting, reweighed, training_set
     from secondlook.jobs.train.checkpoints import Checkpoints
     from secondlook.pipeline.learn import generalist
 
@@ -133,8 +90,8 @@ def _train(
     fit = fitting.fit_frozen if mode == "frozen" else fitting.fit_nets
     fitted = fit(attempt, settings, version, data, name, where)
     start = time.monotonic()
-    probs, temperature = _calibrated(data, fitted)
-    metrics = _metrics(data, fitted, probs, temperature)
+    probs, temperature = figures.calibrated(data, fitted)
+    metrics = figures.metrics(data, fitted, probs, temperature)
     path = f"models/{name}/{attempt.id[:12]}"
     _store(lake, path, fitted, data, temperature)
     rows = np.flatnonzero(fitted.readable)
@@ -172,66 +129,6 @@ def _committed(attempt: "Attempt", version: "Version", summary: dict[str, Any]) 
     summary["version"] = (attempt.base.id if attempt.base else 0) + 1
     made = attempt.commit(summary, {"read": version.id, "machine": machine(), "commit": commit()})
     return dict(made.summary) | {"version": made.id}
-
-
-def _calibrated(data: "TrainingSet", fitted: "Fitted") -> tuple[Reals, float]:
-    from secondlook.pipeline.learn.calibration import cross_fit_temperature
-
-    return cross_fit_temperature(np.where(fitted.folds >= 0, data.labels, -1), fitted.probs, fitted.folds)
-
-
-def _metrics(data: "TrainingSet", fitted: "Fitted", probs: Reals, temperature: float) -> dict[str, Any]:
-    """What was measured, with n and intervals; see docs/guide/training.md for what each figure means."""
-    from secondlook.pipeline.learn.calibration import expected_calibration_error, nll
-
-    rows = np.flatnonzero(fitted.folds >= 0)
-    labels = data.labels[rows]
-    right = probs.argmax(axis=1)
-    return {
-        "n": len(rows),
-        "contents": len(data.content_ids),
-        "unlabeled": int(((data.labels < 0) & ~data.held_out).sum()),
-        "held_out": int(data.held_out.sum()),
-        "unreadable": int((~fitted.readable).sum()),
-        "labels_level": data.level,
-        "learned_from": int(fitted.learned.sum()),
-        "classes": len(data.classes),
-        "folds": len(np.unique(fitted.folds[rows])),
-        "accuracy_given": _share(int((right[rows] == labels).sum()), len(rows)),
-        "accuracy_by_split": _by_split(data, fitted.readable, right),
-        "accuracy_verified": _by_split(data, fitted.readable, right, data.sample_verified),
-        "leaked": int(data.leaked.sum()),
-        "ece_before": round(expected_calibration_error(labels, fitted.probs[rows]), 4),
-        "ece_after": round(expected_calibration_error(labels, probs[rows]), 4),
-        "nll_before": round(nll(labels, fitted.probs[rows]), 4),
-        "nll_after": round(nll(labels, probs[rows]), 4),
-        "temperature": round(temperature, 4),
-    }
-
-
-def _share(k: int, n: int) -> dict[str, Any]:
-    from secondlook.pipeline.core.statistics import share
-
-    found = share(k, n)
-    interval = [round(found.interval.low, 4), round(found.interval.high, 4)]
-    return {"value": round(found.value, 4) if n else None, "n": n, "interval": interval}
-
-
-def _by_split(data: "TrainingSet", readable: Flags, right: Ints, only: Flags | None = None) -> dict[str, Any]:
-    """Agreement of out-of-sample predictions with the given labels of each split's samples, without leaked ones.
-
-    `only` (S,): the samples to look at; None: all. Of these, a label that the model has not learned counts as wrong.
-    """
-    splits = np.array(data.sample_split)
-    looked = data.sample_label >= 0 if only is None else only
-    usable = looked & (readable & ~data.leaked)[data.sample_content]
-    shares = {}
-    for split in sorted(set(data.sample_split)):
-        rows = usable & (splits == split)
-        hits = right[data.sample_content[rows]] == data.sample_label[rows]
-        if rows.any():
-            shares[split] = _share(int(hits.sum()), int(rows.sum()))
-    return shares
 
 
 def _store(lake: "Lake", path: str, fitted: "Fitted", data: "TrainingSet", temperature: float) -> None:

@@ -173,8 +173,8 @@ def plan(wanted: TrainSettings, n_classes: int) -> Plan:
     if name == SMALL:
         return Plan(max(side_px, small_net.MIN_PX), wanted.batch, n_classes)
     folder, pretrained = "", None
-    if is_family(name):
-        net = whole.of_family(name, n_classes, side_px)
+    if is_family(name):  # which says itself, when it is made, what it takes
+        net = whole.Net(name, n_classes, side_px)
     else:
         net, pretrained = whole.of_backbone(name, n_classes, side_px, random=mode == "scratch")
         at = Path(name).expanduser()

@@ -74,18 +74,6 @@ def from_facts(facts: Mapping[str, Any]) -> Net:
     return Net(**{**facts, "mean": tuple(facts["mean"]), "std": tuple(facts["std"])})
 
 
-def of_family(name: str, n_classes: int, image_px: int) -> Net:
-    """A net by name; UserError for a name that is none, and where the pictures are too small for it."""
-    net = Net(name, n_classes, image_px)
-    made = net.make(0, torch.device("cpu")).eval()
-    try:
-        with torch.inference_mode():
-            made(torch.zeros(1, 3, image_px, image_px, dtype=torch.uint8))
-    except RuntimeError:
-        raise UserError(f"pictures of {image_px} px are too small for the net {name}; --image-px takes more") from None
-    return net
-
-
 def of_backbone(name: str, n_classes: int, image_px: int, *, random: bool) -> tuple[Net, Weights | None]:
     """A transformers model with a linear layer for K classes, and its pretrained weights; None with `random` ones.
 

@@ -15,6 +15,7 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, digest
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import checkpoints, features, fitting, stored, train, training_set
+from secondlook.jobs.train.inputs import inputs_of
 from secondlook.pipeline.core.config import Settings, TrainSettings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
@@ -135,7 +136,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     fill(pictures(32))
     filler(other)(pictures(32))
     whole = train.run(other, NET)
-    inputs = train.inputs_of(NET, lake.at(), [])
+    inputs = inputs_of(NET, lake.at(), [])
     name = f"generalist-{digest(inputs)[:12]}"
     data = training_set.load(lake, lake.at(), NET.lint, 2)
     pixels, readable = features.pixels(lake, lake.at(), data.content_ids, 12, NET.ingest)
@@ -169,16 +170,16 @@ def test_models_of_before_there_were_modes_are_found_again(lake: Lake, fill: Fil
     version = lake.at()
     before = {"backbone", "image_px", "folds", "refits", "batch", "top_k", "device", "seed"}
     small, heads = changed(NET, backbone="small"), changed(NET, backbone="some/model")
-    assert train.inputs_of(small, version, [])["train"].keys() == before | {"epochs"}
-    assert train.inputs_of(heads, version, [])["train"].keys() == before
+    assert inputs_of(small, version, [])["train"].keys() == before | {"epochs"}
+    assert inputs_of(heads, version, [])["train"].keys() == before
     for settings in (small, heads):
         meant = changed(settings, flip=False, optimizer="adamw", smoothing=0.3, mode=generalist.mode_of(settings.train))
-        assert train.inputs_of(meant, version, []) == train.inputs_of(settings, version, [])
-    assert train.inputs_of(changed(NET, mode="scratch"), version, []) == train.inputs_of(NET, version, [])
+        assert inputs_of(meant, version, []) == inputs_of(settings, version, [])
+    assert inputs_of(changed(NET, mode="scratch"), version, []) == inputs_of(NET, version, [])
     for field, value in {"flip": False, "optimizer": "adamw", "smoothing": 0.3, "rate": 0.1, "epochs": 3}.items():
-        assert train.inputs_of(changed(NET, **{field: value}), version, []) != train.inputs_of(NET, version, []), field
+        assert inputs_of(changed(NET, **{field: value}), version, []) != inputs_of(NET, version, []), field
     tuned = changed(heads, mode="finetune")
-    assert train.inputs_of(tuned, version, []) != train.inputs_of(changed(heads, mode="scratch"), version, [])
+    assert inputs_of(tuned, version, []) != inputs_of(changed(heads, mode="scratch"), version, [])
 
 
 def test_the_verb_takes_a_mode_and_refuses_what_does_not_go_together(

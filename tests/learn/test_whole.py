@@ -293,7 +293,7 @@ def test_dropout_of_others_is_seeded_too(tmp_path: Path) -> None:
 
 
 def test_nets_without_batch_normalization_are_not_fitted_by_large_steps() -> None:
-    steady, bare = whole.of_family("resnet:4", 2, 8).make(0, CPU), nn.Linear(1, 1)
+    steady, bare = whole.Net("resnet:4", 2, 8).make(0, CPU), nn.Linear(1, 1)
     assert whole.recipe_of(DIGITS, "scratch", steady).optimizer == "sgd"
     assert whole.recipe_of(DIGITS, "scratch", bare).optimizer == "adamw"
     chosen = dataclasses.replace(DIGITS, rate=0.0, optimizer="adamw", smoothing=0.3, precision="bfloat16")
@@ -310,7 +310,7 @@ def test_nets_without_batch_normalization_are_not_fitted_by_large_steps() -> Non
         ({"mode": "frozen"}, "mode is frozen, and resnet:4 is a net from random weights: there is nothing in it to freeze"),
         ({"mode": "finetune"}, "mode is finetune, and resnet:4 is .*: it has no pretrained weights to start from"),
         ({"backbone": "small", "mode": "finetune"}, "mode is finetune, and small is a net from random weights"),
-        ({"backbone": "quick:8", "image_px": 4}, "pictures of 4 px are too small for the net quick:8"),
+        ({"backbone": "quick:8", "image_px": 4}, "a net quick takes pictures of at least 8 pixels a side, got 4"),
         ({"backbone": "./nowhere", "mode": "finetune", "image_px": 32}, "there is no folder ./nowhere"),
     ],
 )  # fmt: skip
