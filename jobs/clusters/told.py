@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from secondlook.jobs.terminal import console
+from secondlook.pipeline.report.advice import many
 from secondlook.pipeline.report.formats import printable
 
 SHOWN = 40  # clusters that are listed; all are in the lake, in --json and on the page
@@ -23,7 +24,7 @@ def told(summary: Mapping[str, Any]) -> None:
         )
         return
     out.print(
-        f"{summary['model']}: {summary['mistakes']:,} mistakes on {summary['pictures']:,} held-out pictures, "
+        f"{summary['model']}: {many(summary['mistakes'], 'mistake')} on {summary['pictures']:,} held-out pictures, "
         f"{summary['classes']:,} classes; {_how(summary)}"
     )
     table = Table(box=None, pad_edge=False)
@@ -64,7 +65,7 @@ def _together(summary: Mapping[str, Any]) -> None:
         f"pictures that took no part {percent(left_out['value'])} ({percent(left_out['low'])} to {percent(left_out['high'])})"
     )
     out.print(
-        f"{len(summary['in_none']):,} classes are in none; adjusted Rand index over {summary['draws']} bootstrap draws "
+        f"{many(len(summary['in_none']), 'class', 'classes')} in none; adjusted Rand index over {summary['draws']} bootstrap draws "
         f"{rand['value']:.2f} ({rand['low']:.2f} to {rand['high']:.2f})"
     )
 
