@@ -74,8 +74,15 @@ class Checkpoints:
         """The checkpoint of one of its fits, such as fold-3."""
         return Checkpoint(self.lake.fs, f"{self.lake.folder('models', self.name, FOLDER)}/{fit}.safetensors")
 
+    def there(self) -> bool:
+        """Whether something was kept: by a training that was interrupted, or that runs now."""
+        return bool(self.lake.fs.exists(self._folder) and self.lake.fs.ls(self._folder))
+
     def remove(self) -> None:
         """Remove all: once the model is committed, nothing goes on from them."""
-        folder = f"{self.lake.root}/models/{self.name}/{FOLDER}"
-        if self.lake.fs.exists(folder):
-            self.lake.fs.rm(folder, recursive=True)
+        if self.lake.fs.exists(self._folder):
+            self.lake.fs.rm(self._folder, recursive=True)
+
+    @property
+    def _folder(self) -> str:
+        return f"{self.lake.root}/models/{self.name}/{FOLDER}"

@@ -170,6 +170,8 @@ def fit_nets(
         _refuse_too_few(folds)
     counts = importance(attempt.lake, version, settings, data, np.flatnonzero(folds >= 0))
     checkpoints = Checkpoints(attempt.lake, name)
+    if checkpoints.there():
+        console.say("this training was interrupted before: it goes on from what was kept")
     weights = counts.weights if counts else None
     fitter = plan.fitter(pictures, data.labels, where, weights, lambda fit: _Seldom(checkpoints.of(fit)))
     total, epochs = (f(folds, wanted.refits, wanted.epochs) for f in (fold_nets.work, fold_nets.passes))

@@ -129,7 +129,7 @@ def test_a_backbone_that_was_tuned_needs_its_folder_no_more(lake: Lake, fill: Fi
 
 
 def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
-    lake: Lake, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lake: Lake, fill: Fill, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fitting, "SELDOM_S", 0.0)
     other = Lake(str(tmp_path / "other"), create=True)
@@ -154,7 +154,9 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         fitter.fit(one, killed)
     assert kept.of("0.1").kept() is not None
+    assert "goes on" not in capsys.readouterr().err
     summary = train.run(lake, NET)
+    assert "interrupted before: it goes on from what was kept" in capsys.readouterr().err
     assert summary["accuracy_given"] == whole["accuracy_given"]
     made = [
         Path(at.root, dataset.newest_model(at, at.at()).path, "weights.safetensors").read_bytes()
