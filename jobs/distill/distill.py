@@ -88,7 +88,7 @@ def _distill(
     seconds = {"reading": time.monotonic() - start}
     attempt = lake.attempt("distill", inputs)
     name = digest(inputs)[:8]
-    _say_what(model, students, learnt, where)
+    _say_what(settings, model, students, learnt, where)
     start = time.monotonic()
     checkpoints = Checkpoints(lake, f"students-{name}")
     taught = _taught(lake, settings, version, model, teacher, students, learnt, where, checkpoints)
@@ -158,12 +158,15 @@ def _committed(
     return dict(made.summary) | {"version": made.id}
 
 
-def _say_what(model: "Model", students: "list[Named]", learnt: "Lessons", where: Any) -> None:
+def _say_what(settings: Settings, model: "Model", students: "list[Named]", learnt: "Lessons", where: Any) -> None:
     several = f"{len(students)} students" if len(students) > 1 else "one student"
-    without = f", {learnt.unlabeled:,} of them without a label" if learnt.unlabeled else ""
-    console.say(
-        f"{model.name} teaches {several} with {len(learnt.learned):,} pictures{without}, {len(model.classes)} classes, on {where.type}"
+    does = (
+        f"{model.name} teaches {several} with"
+        if settings.distill.soft
+        else f"nobody teaches {several}: labels alone, of"
     )
+    without = f", {learnt.unlabeled:,} of them without a label" if learnt.unlabeled else ""
+    console.say(f"{does} {len(learnt.learned):,} pictures{without}, {len(model.classes)} classes, on {where.type}")
     if learnt.strange:
         console.say(
             f"{learnt.strange:,} pictures are left out: their class came after the teacher was trained; `secondlook train` teaches it",

@@ -59,6 +59,7 @@ def loss_of(settings: Settings, lessons: Lessons, before: "torch.Tensor | None")
         torch.from_numpy(lessons.labels),
         temperature=wanted.temperature,
         soft=wanted.soft,
+        others=wanted.others,
         standardize=wanted.standardize,
         smoothing=0.0
         if wanted.soft

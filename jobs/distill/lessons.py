@@ -55,7 +55,7 @@ def load(lake: Lake, version: Version, settings: Settings, classes: list[str], s
     strange = (data.labels >= 0) & (labels < 0)
     pictures, readable = _pictures(lake, version, settings, data.content_ids, side_px)
     wanted = readable & ~data.held_out & ~strange
-    if not settings.distill.unlabeled:
+    if not settings.distill.unlabeled or not settings.distill.soft:  # without a teacher they say nothing
         wanted &= labels >= 0
     if not wanted.any():
         raise UserError(

@@ -162,7 +162,12 @@ class DistillSettings(Checked):
         choices=("soft", "logits", "decoupled"),
     )
     temperature: float = setting(4.0, "how far probabilities are evened out", low=0.5, high=100.0)
-    soft: float = setting(0.9, "weight of the teacher beside the labels", low=0.0, high=1.0)
+    soft: float = setting(
+        0.9, "weight of the teacher beside the labels; 0: nobody teaches, for comparison", low=0.0, high=1.0
+    )
+    others: float = setting(
+        8.0, "… of `decoupled`: weight of what it says among the classes that are not right", low=0.0, high=100.0
+    )
     standardize: bool = setting(False, "logits are standardized first: the student need not reach the teacher's scale")
     answers: str = setting(
         "live",

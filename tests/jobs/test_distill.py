@@ -112,6 +112,7 @@ def test_the_test_split_is_never_learned_from(school: School) -> None:
 def test_without_them_unlabeled_pictures_are_not_learned_from(school: School) -> None:
     assert len(learned(school).learned) == LABELED + UNLABELED
     assert len(learned(school, unlabeled=False).learned) == LABELED
+    assert len(learned(school, soft=0.0).learned) == LABELED  # nobody says what they show
     assert school.summary["unlabeled"] == UNLABELED
 
 

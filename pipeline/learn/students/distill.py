@@ -84,16 +84,17 @@ def loss_of(
     *,
     temperature: float,
     soft: float,
+    others: float = BETA,
     standardize: bool = False,
     smoothing: float = 0.0,
 ) -> Loss:
-    """The loss of a method of METHODS; UserError for another."""
+    """The loss of a method of METHODS; UserError for another. `others`: beta of `decoupled_loss`."""
     if method == "soft":
         return soft_loss(labels, temperature, soft, standardize=standardize, smoothing=smoothing)
     if method == "logits":
         return logits_loss(labels, soft, standardize=standardize, smoothing=smoothing)
     if method == "decoupled":
-        return decoupled_loss(labels, temperature, soft, standardize=standardize, smoothing=smoothing)
+        return decoupled_loss(labels, temperature, soft, beta=others, standardize=standardize, smoothing=smoothing)
     raise unknown("method", method, METHODS)
 
 
