@@ -82,13 +82,13 @@ def taught(
 
     Goes on from `checkpoints` where an earlier run was stopped: on a CPU with the same bytes as one that was not.
     """
-    from secondlook.pipeline.learn import whole
+    from secondlook.pipeline.learn.nets.family import NetSpec, make
     from secondlook.pipeline.learn.students.prune import pruned
 
     wanted = settings.distill
     recipe = recipe_of(settings, len(lessons.learned))
     nets = [
-        whole.of_family(one.net, n_classes, one.image_px).make(wanted.seed * 100 + number, where)
+        make(NetSpec(one.net, n_classes, one.image_px), wanted.seed * 100 + number, where)
         for number, one in enumerate(students)
     ]
 
