@@ -31,7 +31,8 @@ class NetSpec:
 @dataclass(frozen=True)
 class Family:
     """Nets that differ in one size. `make`: size and image_px → features and their width. The size is one of `sizes`, or
-    where there are none a number of `kind` from `low` to `high`."""
+    where there are none a number of `kind` from `low` to `high`. `least_px`: side of the smallest pictures that they halve
+    as often as they do."""
 
     make: Callable[[Any, int], tuple[nn.Module, int]]
     about: str
@@ -41,6 +42,7 @@ class Family:
     kind: type[int] | type[float] = float
     low: float = 0.05
     high: float = 4.0
+    least_px: int = 8
 
     def allowed(self) -> str:
         """What a size may be, for sentences."""
@@ -63,8 +65,10 @@ _residual: Callable[..., Family] = partial(
 _thinned: Callable[..., Family] = partial(Family, size="width multiplier α", example="0.5")
 
 
-def _listed(make: Callable[[Any, int], tuple[nn.Module, int]], about: str, sizes: Mapping[str, Any]) -> Family:
-    return Family(make, about, "size", next(iter(sizes)), tuple(sizes))
+def _listed(
+    make: Callable[[Any, int], tuple[nn.Module, int]], about: str, sizes: Mapping[str, Any], least_px: int = 8
+) -> Family:
+    return Family(make, about, "size", next(iter(sizes)), tuple(sizes), least_px=least_px)
 
 
 FAMILIES: dict[str, Family] = {
@@ -78,9 +82,13 @@ FAMILIES: dict[str, Family] = {
         high=1024,
     ),
     "resnet": _residual(lambda size, px: resnet(size), "residual net of 8 layers for small pictures (He et al. 2016)"),
-    "resnet-2": _residual(lambda size, px: resnet(size, 2), "… of 14 layers"),
-    "resnet-3": _residual(lambda size, px: resnet(size, 3), "… of 20 layers: with 16 channels the paper's ResNet-20"),
-    "resnet-9": _residual(lambda size, px: resnet(size, 9), "… of 56 layers: with 16 channels the paper's ResNet-56"),
+    "resnet-2": _residual(lambda size, px: resnet(size, 2), "residual net of 14 layers"),
+    "resnet-3": _residual(
+        lambda size, px: resnet(size, 3), "residual net of 20 layers: with 16 channels the paper's ResNet-20"
+    ),
+    "resnet-9": _residual(
+        lambda size, px: resnet(size, 9), "residual net of 56 layers: with 16 channels the paper's ResNet-56"
+    ),
     "resnet-deep": _listed(
         from_config.resnet_deep, "residual net for large pictures (He et al. 2016)", from_config.RESNETS
     ),
@@ -90,21 +98,21 @@ FAMILIES: dict[str, Family] = {
     "efficientnet": _listed(
         inverted.efficientnet, "width and depth scaled together (Tan and Le 2019)", inverted.SCALES
     ),
-    "convnext": _listed(from_config.convnext, "ConvNeXt V2 (Woo et al. 2023)", from_config.CONVNEXTS),
+    "convnext": _listed(from_config.convnext, "ConvNeXt V2 (Woo et al. 2023)", from_config.CONVNEXTS, least_px=16),
     "vit": _listed(from_config.vit, "vision transformer (Touvron et al. 2021)", from_config.VITS),
 }
 
 
 def described() -> list[tuple[str, str, str]]:
-    """For help texts, of each family: an example of a name, what the size means and may be, what it is."""
-    return [
-        (f"{name}:{one.example}", f"{one.size}, {one.allowed()}", one.about.replace("…", FAMILIES["resnet"].about[:12]))
-        for name, one in FAMILIES.items()
-    ]
+    """Of each family, for people: an example of a name, what the size means and may be, what it is."""
+    return [(f"{name}:{one.example}", f"{one.size}, {one.allowed()}", one.about) for name, one in FAMILIES.items()]
 
 
 def features(name: str, image_px: int) -> tuple[nn.Module, int]:
-    """The net of a name without its last layer, and the width of its embedding; UserError for a name that is none."""
+    """The net of a name without its last layer, and the width of its embedding.
+
+    Raises UserError for a name that is none, and for pictures that are too small.
+    """
     first, _, text = name.partition(":")
     if first not in FAMILIES:
         raise unknown("net", first, FAMILIES)
@@ -115,6 +123,8 @@ def features(name: str, image_px: int) -> tuple[nn.Module, int]:
             f"a net {first} takes its {family.size} after a colon ({family.allowed()}), such as "
             f"{first}:{family.example}, got {name[:60]!r}"
         )
+    if image_px < family.least_px:
+        raise UserError(f"a net {first} takes pictures of at least {family.least_px} pixels a side, got {image_px}")
     return family.make(size, image_px)
 
 

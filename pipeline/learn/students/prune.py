@@ -136,15 +136,16 @@ def groups(net: nn.Module, image_px: int) -> list[Channels]:
         program = torch.export.export(net, (shown,))
     signature = program.graph_signature
     weights = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    bears: dict[Any, Channels] = {}  # node → channels of its second dimension
+    bears: dict[Any, Channels] = {}  # node → what it gives
     for node in program.graph.nodes:
         if node.op == "call_function":
             bears[node] = _followed(node, bears, weights)
         elif node.op == "output":
             for one in node.all_input_nodes:
                 bears[one].stay = True
-    found = {id(one): one for one in bears.values()}
-    return [one for one in found.values() if one.makers and not one.stay]
+    found = {id(one): one for one in bears.values() if one.makers and not one.stay}
+    sizes = {key: one.shape for key, one in program.state_dict.items()}
+    return [one for one in found.values() if len({sizes[key][axis] for key, axis in one.indexed}) == 1]
 
 
 def _followed(node: Any, bears: dict[Any, Channels], weights: Mapping[str, str]) -> Channels:
@@ -169,7 +170,7 @@ def _followed(node: Any, bears: dict[Any, Channels], weights: Mapping[str, str])
         return here
     known = does in _PASSES and len(sizes) == 1 and not any(named)  # a weight beside them would have to be cut, too
     for one in takes:
-        bears[one].stay |= not known or (does == "add" and len(takes) > 1)
+        bears[one].stay |= not known or (does.startswith("add") and len(takes) > 1)
         _join(here, bears[one], bears)
     return here if known else Channels(stay=True)
 

@@ -1,5 +1,7 @@
 """Nets by name: every family makes one that learns, and a name that is none is refused in one sentence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -111,14 +113,22 @@ def test_a_name_that_is_none_is_refused_with_what_is_allowed(name: str, said: st
     assert len(str(caught.value)) < 400
 
 
-def test_help_texts_name_every_family_with_an_example_that_works() -> None:
+@pytest.mark.parametrize("name", family.FAMILIES)
+def test_the_smallest_pictures_of_a_family_work_and_smaller_ones_are_refused(name: str) -> None:
+    one = family.FAMILIES[name]
+    with torch.device("meta"):
+        features, _ = family.features(f"{name}:{one.example}", one.least_px)
+        assert min(features.eval()(torch.empty(1, 3, one.least_px, one.least_px)).shape) > 0
+        with pytest.raises(UserError, match=rf"at least {one.least_px} pixels a side, got {one.least_px - 1}$"):
+            family.features(f"{name}:{one.example}", one.least_px - 1)
+
+
+def test_the_guide_lists_every_family() -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide" / "nets.md").read_text(encoding="utf-8")
     listed = family.described()
     assert [name.partition(":")[0] for name, _, _ in listed] == list(family.FAMILIES)
     for name, size, about in listed:
-        with torch.device("meta"):
-            family.features(name, 32)
-        assert size
-        assert "…" not in about
+        assert f"| `{name}` | {size} | {about} |\n" in guide
 
 
 @pytest.mark.parametrize("name", ["squeezenet:0.05", "mobilenet-v1:0.05", "mobilenet-v2:0.05", "resnet:4"])

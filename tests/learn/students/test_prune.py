@@ -4,7 +4,7 @@ import copy
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.learn.students.cost import cost
@@ -71,6 +71,21 @@ def test_ways_around_keep_their_channels() -> None:
     cut = {key for channels in groups(net, SIDE) for key in channels.makers}
     assert cut == {f"features.{block}.body.0.0.weight" for block in range(1, 7)}
     assert pruned(net, 0.9, SIDE).last.in_features == 64  # type: ignore[union-attr]
+
+
+def test_ways_around_that_are_added_in_place_keep_theirs_too() -> None:
+    class Around(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.inner, self.last = nn.Conv2d(3, 16, 1), nn.Conv2d(16, 16, 1), nn.Conv2d(16, 16, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            there = self.first(x)
+            out: Tensor = self.last(self.inner(there).relu_())
+            out += there
+            return out.mean(dim=(2, 3))
+
+    assert [channels.makers for channels in groups(Around(), 4)] == [["inner.weight"]]
 
 
 def test_channels_left_are_a_multiple_of_eight_and_never_more() -> None:
