@@ -64,7 +64,7 @@ class TrainSettings(Checked):
     )
     sampled: int = setting(
         0,
-        "… classes that each label is compared with in a step, drawn anew; 0: all; for many thousand classes on a CPU",
+        "… classes that each label is compared with in a step, drawn anew; 0: all, which learns more in the same time wherever it was measured: for heads that fit no memory otherwise",
         unit="classes",
         low=0,
     )
