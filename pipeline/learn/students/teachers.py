@@ -96,7 +96,10 @@ class Resized(nn.Module):
 
 
 def resized(pictures: Tensor, side_px: int) -> Tensor:
-    """(n, 3, side, side) → (n, 3, side_px, side_px): shrunk by the mean over areas, grown bilinearly, as pictures are read."""
+    """(n, 3, side, side) → (n, 3, side_px, side_px): shrunk by the mean over areas, grown bilinearly, as pictures are read.
+
+    Where the sides don't divide one another, areas overlap by whole pixels here, and are cut in reading.
+    """
     side = pictures.shape[-1]
     if side == side_px:
         return pictures
