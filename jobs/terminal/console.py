@@ -92,7 +92,7 @@ def _log_lines(title: str, total: int | None, unit: str, epochs: int) -> Iterato
             last = now
             of = f" of {total:,}" if total else ""
             rate = done / (now - start)
-            left = f", {_duration(max(0.0, total - done) / rate)} left" if total else ""
+            left = f", {_duration(max(0.0, total - done) / rate)} left" if total and rate else ""
             say(f"{title}: {done:,}{of} {unit}, {_of_epochs(done, total, epochs)}{rate:,.0f}/s{left}")
 
     yield advance
