@@ -6,8 +6,8 @@
 Cost: one step (forward, backward, optimizer) of the last layer alone, from 512 wide embeddings, beside a step of a small
 net's body. Memory: how far the peak of a process of its own rises. Accuracy: a linear head on made vectors of 15,000
 classes in 500 families, in whose midst classes are hard to tell apart; each seed makes its own data, of which the test
-vectors were never learned from. The plain head of the same run is the peer. All have one optimizer and one rate, near the
-best of the plain head; rates were not tuned for each. Runs of several seeds are gathered in one file.
+vectors were never learned from. The plain head of the same run is the peer. All have one optimizer and one rate, which
+was tuned for none of them. Runs of several seeds are gathered in one file.
 """
 
 import argparse
