@@ -68,6 +68,19 @@ def test_as_many_clusters_as_asked(method: str) -> None:
         assert set(found) < set(members)
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_half_of_few_classes_may_be_confused_with_one_another(method: str) -> None:
+    """Four of eight classes: popularity alone would explain their links."""
+    answers, members = planted((4, 2), 2, 60, seed=5)
+    assert sorted(find(links_of(answers, method), method)) == sorted(members)
+
+
+def test_a_class_alone_is_no_cluster() -> None:
+    answers, members = planted((4, 2), 6, 60, seed=5)
+    assert find(links_of(answers, "covariance"), "covariance", 6) == []
+    assert all(len(one) > 1 for one in find(links_of(answers, "covariance"), "covariance", 4))
+
+
 def test_an_unknown_method_is_refused() -> None:
     with pytest.raises(UserError, match="unknown method 'kmeans'"):
         links_of(planted((2,), 2, 4)[0], "kmeans")
