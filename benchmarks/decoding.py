@@ -1,6 +1,6 @@
 """Pictures a second into a training: streamed from large parts and decoded ahead, beside a plain DataLoader over files.
 
-    python benchmarks/decoding.py --json docs/results/decoding.json
+    python benchmarks/decoding.py --n 1000 --rounds 4 --json docs/results/decoding.json
 
 Made JPEG pictures, the same bytes for all, each decoded by the same function, in batches as a net is given them, shuffled.
 `files`: one file each, read by a torch DataLoader with 0 and with 2 worker processes. `parts`: row groups of one Parquet
