@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import fsspec
 import numpy as np
+import numpy.typing as npt
 
 from secondlook.jobs.specialists.fitting import How, Task, fit_one
 from secondlook.jobs.specialists.lessons import Lessons
@@ -47,7 +48,8 @@ def elsewhere(
 
     @functools.cache
     def written() -> None:
-        for name, array in {PICTURES: lessons.pixels, "labels": lessons.labels}.items():
+        arrays: dict[str, npt.NDArray[Any]] = {PICTURES: lessons.pixels, "labels": lessons.labels}
+        for name, array in arrays.items():
             buffer = io.BytesIO()
             np.save(buffer, array)
             lake.fs.pipe_file(f"{path}/{name}.npy", buffer.getvalue())

@@ -13,8 +13,9 @@ import typer
 from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as settings_of
-from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.models_config import TrainSettings
 
 if TYPE_CHECKING:
     from secondlook.jobs.lake.dataset import Model

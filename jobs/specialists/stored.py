@@ -57,11 +57,11 @@ class Stored:
         from secondlook.pipeline.learn.specialists.together import asked
 
         rows = np.arange(len(pixels))
-        embed, probs = (
-            asked(ask, pixels, rows, self.precision, self.where)
-            for ask in (self.together.generalist.embed, self.together.probs)  # type: ignore[arg-type]
+        embed: Any = self.together.generalist.embed
+        return (
+            asked(embed, pixels, rows, self.precision, self.where),
+            asked(self.together.probs, pixels, rows, self.precision, self.where),
         )
-        return embed, probs
 
 
 def load(lake: "Lake", version: "Version", model: "Model", where: "torch.device") -> Stored:

@@ -31,7 +31,8 @@ def store(
 
     lake, short = attempt.lake, name.rpartition("-")[2]
     told = {one["cluster"]: one for one in summary["specialists"]}
-    rows, kept = [], []
+    rows: list[dict[str, Any]] = []
+    kept: list[dict[str, Any]] = []
     for part, one in zip(made.kept, made.together.specialists, strict=True):
         own = f"{OF_ONE}-{short}-{part.place}"
         path = f"models/{own}/{attempt.id[:12]}"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
@@ -26,9 +27,9 @@ from secondlook.jobs.train import stored as generalists
 from secondlook.jobs.train import train
 from secondlook.jobs.train.checkpoints import Checkpoint, Checkpoints
 from secondlook.pipeline.core.clusters import Cluster
-from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
-from secondlook.pipeline.core.models_config import SpecialistSettings
+from secondlook.pipeline.core.models_config import SpecialistSettings, TrainSettings
 from secondlook.pipeline.learn.training.recipe import Recipe
 from tests.jobs.conftest import filler
 
@@ -169,7 +170,7 @@ def test_who_helps_nobody_is_not_kept_and_no_model_is_made(
     assert "none is kept" in capsys.readouterr().out
 
 
-def task(labels: np.ndarray, name: str = "one", start: str = "") -> fitting.Task:
+def task(labels: npt.NDArray[np.int64], name: str = "one", start: str = "") -> fitting.Task:
     return fitting.Task(name, 0, (0, 2), np.arange(len(labels)), 5, start)
 
 

@@ -1,5 +1,7 @@
 """Who is kept, and what it brings: by hand, against slow definitions, and on made answers."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,13 +16,13 @@ def test_sureness_is_the_part_of_a_beta_distribution_above_a_half(rights: int, w
     assert choice.sureness(rights, wrongs) == pytest.approx(beta.sf(0.5, rights + 1, wrongs + 1), abs=1e-12)
 
 
-def made(helps: dict[int, int], n: int = 400) -> tuple[np.ndarray, choice.Together]:
+def made(helps: dict[int, int], n: int = 400) -> tuple[choice.Ints, choice.Together]:
     """Labels, and answers of which specialist m rights (or wrongs, where it is negative) so many of its own rows."""
     labels = np.zeros(n, np.int64)
     start = np.where(np.arange(n) < n // 2, 0, 1)  # half are right
     own = {m: (m * 20, n // 2 + m * 20) for m in helps}
 
-    def together(kept: list[int]) -> np.ndarray:
+    def together(kept: Sequence[int]) -> choice.Ints:
         said = start.copy()
         for m in kept:
             if helps[m] > 0:

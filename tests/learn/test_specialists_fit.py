@@ -4,6 +4,7 @@ import math
 from collections import Counter
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,7 @@ class Bias(nn.Module):
         return self.logits.expand(len(shown), -1)
 
 
-def data(n: int, n_classes: int) -> tuple[np.ndarray, Tensor]:
+def data(n: int, n_classes: int) -> tuple[npt.NDArray[np.uint8], Tensor]:
     rng = np.random.default_rng(0)
     return rng.integers(0, 256, (n, 16, 16, 3)).astype(np.uint8), torch.from_numpy(rng.integers(0, n_classes, n))
 
@@ -111,11 +112,11 @@ def test_the_loss_is_that_of_its_definition() -> None:
         own /= own.sum()
         target = np.full(5, smoothing / 5)
         target[label] += 1 - smoothing
-        shown = np.array([target[1], target[3], target[rest].sum() * math.exp(shift)])
-        total -= (shown / shown.sum() * np.log(own)).sum()
+        moved = np.array([target[1], target[3], target[rest].sum() * math.exp(shift)])
+        total -= float((moved / moved.sum() * np.log(own)).sum())
         if label not in members:
             p, q = np.exp(taught[rest]) / np.exp(taught[rest]).sum(), weight[rest] / weight[rest].sum()
-            total += soft * (p * np.log(p / q)).sum()
+            total += soft * float((p * np.log(p / q)).sum())
     loss = fit.specialist_loss(
         torch.tensor(members), torch.from_numpy(labels), 5, shift, smoothing=smoothing, soft=soft
     )
@@ -123,7 +124,7 @@ def test_the_loss_is_that_of_its_definition() -> None:
     assert float(loss(torch.from_numpy(logits), shown)) == pytest.approx(total / 7, rel=1e-6)
 
 
-def fitted(soft: float, seed: int = 7) -> tuple[nn.Module, fit.Specialist, np.ndarray]:
+def fitted(soft: float, seed: int = 7) -> tuple[nn.Module, fit.Specialist, npt.NDArray[np.uint8]]:
     pixels, labels = data(90, 4)
     net = make(NetSpec("resnet:8", 4, 16), 1, CPU)
     recipe = Recipe(epochs=3, batch=16, rate=0.05, seed=seed)

@@ -24,7 +24,8 @@ def changed(net: nn.Module, seed: int) -> nn.Module:
     other = copy.deepcopy(net)
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        other.last.weight += torch.randn(other.last.weight.shape, generator=rng)  # type: ignore[operator, union-attr]
+        weight = other.get_parameter("last.weight")
+        weight += torch.randn(weight.shape, generator=rng)
     return other
 
 
@@ -47,7 +48,7 @@ def test_it_says_what_its_parts_put_together_say_and_asks_only_who_is_meant() ->
     said = Together(generalist, specialists, 1).log_probs(shown)
     with torch.no_grad():
         p_g = torch.softmax(generalist(shown), 1)
-        probs = [Specialist(one.net.net, one.members).log_probs(shown).exp() for one in specialists]  # type: ignore[union-attr, arg-type]
+        probs = [Specialist(one.net.net, one.members).log_probs(shown).exp() for one in specialists]  # type: ignore[arg-type]
     members = [one.members for one in specialists]
     asked = active(p_g, members, 1)
     assert 0 < int(asked.sum()) < 80

@@ -42,7 +42,7 @@ def sureness(rights: int, wrongs: int) -> float:
     (0.5, 0.875)
     """
     throws = rights + wrongs + 1
-    return sum(math.comb(throws, heads) for heads in range(rights + 1)) / 2**throws
+    return float(sum(math.comb(throws, heads) for heads in range(rights + 1)) / 2**throws)
 
 
 def chosen(labels: Ints, together: Together, n: int, confidence: float) -> list[Tried]:
