@@ -16,8 +16,9 @@ from secondlook.jobs.train import features
 from secondlook.jobs.train.checkpoints import Checkpoint, Checkpoints
 from secondlook.jobs.train.reweighed import importance
 from secondlook.jobs.train.training_set import TrainingSet
-from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.models_config import TrainSettings
 
 if TYPE_CHECKING:
     from secondlook.pipeline.learn.generalist import Plan

@@ -27,7 +27,7 @@ class RowGroups:
 
     def __init__(self, lake: Lake, version: Version, content_ids: Sequence[str]) -> None:
         self.lake = lake
-        self.sizes: list[int] = []
+        sizes: list[int] = []
         self.row_of = np.full(len(content_ids), -1, np.int64)
         self._groups: list[tuple[str, int, Flags]] = []
         wanted, start = pa.array(content_ids, pa.string()), 0
@@ -41,8 +41,9 @@ class RowGroups:
                     new[new] = self.row_of[number[new]] < 0
                     self.row_of[number[new]] = start + np.flatnonzero(new)
                     self._groups.append((file, group, new))
-                    self.sizes.append(len(ids))
+                    sizes.append(len(ids))
                     start += len(ids)
+        self.sizes: Sequence[int] = sizes
 
     def read(self, part: int) -> list[bytes]:
         """The pictures of a row group that are wanted, and nothing for the others."""

@@ -38,9 +38,12 @@ class Fit:
 
 
 class Fitter(Protocol):
-    """What cross-fitting has to know of a kind of net. `at_once`: fits that may run side by side on a CPU."""
+    """What cross-fitting has to know of a kind of net."""
 
-    at_once: int
+    @property
+    def at_once(self) -> int:
+        """Fits that may run side by side on a CPU."""
+        ...
 
     def fit(self, one: Fit, advance: Advance) -> Weights:
         """The weights that a fit ends with; `advance` is called with the number of pictures of each step."""

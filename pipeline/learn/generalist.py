@@ -20,6 +20,7 @@ from secondlook.pipeline.learn.calibration import at_temperature
 from secondlook.pipeline.learn.ensemble import Ensemble
 from secondlook.pipeline.learn.fold_nets import Fitter, FoldNets
 from secondlook.pipeline.learn.nets.family import FAMILIES
+from secondlook.pipeline.learn.nets.layers import Classifier
 from secondlook.pipeline.learn.sources import InMemory, Source
 from secondlook.pipeline.learn.training.recipe import Recipe
 
@@ -85,7 +86,7 @@ class Whole:
         return first[0], at_temperature(probs, self.nets.temperature)
 
     @cached_property
-    def modules(self) -> tuple[nn.Module, ...]:
+    def modules(self) -> tuple[Classifier, ...]:
         """The net of all labels, then those of each fold."""
         return tuple(self.net.with_weights(weights, self.where) for weights in (self.nets.whole, *self.nets.folds))
 

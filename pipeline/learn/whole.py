@@ -4,7 +4,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ class Net:
     def make(self, seed: int, where: torch.device) -> Classifier:
         """The net with weights drawn from a seed, channels-last, on a device."""
         if self.config is None:
-            return family.make(family.NetSpec(self.name, self.n_classes, self.image_px), seed, where)
+            return cast(Classifier, family.make(family.NetSpec(self.name, self.n_classes, self.image_px), seed, where))
         config = self.config
 
         def built(rng: torch.Generator) -> nn.Module:

@@ -16,11 +16,13 @@ from secondlook.jobs.lake.store import Lake, digest
 from secondlook.jobs.terminal import console
 from secondlook.jobs.train import checkpoints, features, fitting, stored, train, training_set
 from secondlook.jobs.train.inputs import inputs_of
-from secondlook.pipeline.core.config import Settings, TrainSettings
+from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
+from secondlook.pipeline.core.models_config import TrainSettings
 from secondlook.pipeline.learn import batches, fold_nets, generalist
 from secondlook.pipeline.learn.calibration import at_temperature
+from secondlook.pipeline.learn.dynamics import Margins
 from tests.jobs.conftest import filler
 from tests.jobs.test_train import pictures
 
@@ -33,7 +35,7 @@ def changed(settings: Settings, **fields: Any) -> Settings:
     return dataclasses.replace(settings, train=dataclasses.replace(settings.train, **fields))
 
 
-def pixels_of(some: list[tuple[Any, ...]], side_px: int) -> np.ndarray:
+def pixels_of(some: list[tuple[Any, ...]], side_px: int) -> Any:
     read = [batches.read(data, side_px, features.limits(Settings().ingest)) for _, _, data, *_ in some]
     return np.stack(read)  # type: ignore[arg-type]
 
@@ -150,7 +152,7 @@ def test_a_training_that_was_killed_goes_on_and_ends_with_the_same_bytes(
         if len(steps) == 2:
             raise KeyboardInterrupt
 
-    one = fold_nets.Fit("0.1", np.flatnonzero(folds != 1), 701, 2, watch=fold_nets.Margins(32))
+    one = fold_nets.Fit("0.1", np.flatnonzero(folds != 1), 701, 2, watch=Margins(32))
     with pytest.raises(KeyboardInterrupt):
         fitter.fit(one, killed)
     assert kept.of("0.1").kept() is not None

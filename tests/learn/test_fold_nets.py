@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from secondlook.pipeline.learn import fold_nets
-from secondlook.pipeline.learn.fold_nets import CrossFit, Fit, Weights
+from secondlook.pipeline.learn.fold_nets import CrossFit, Fit, Reals, Weights
 
 LABELS = np.tile([0, 1, 2], 10)
 FOLDS = np.array([*np.repeat([0, 1, 2], 9), -1, -1, -1])
@@ -32,7 +32,7 @@ class Remembers:
         advance(len(one.rows) * one.epochs)
         return {"rows": one.rows}
 
-    def ask(self, rows: npt.NDArray[np.int64], weights: Weights) -> tuple[npt.NDArray[np.float32], ...]:
+    def ask(self, rows: npt.NDArray[np.int64], weights: Weights) -> tuple[Reals, Reals]:
         self.asked.append((rows.tolist(), weights["rows"].tolist()))
         probs = np.full((len(rows), 3), 0.1, np.float32)
         said = np.where(np.isin(rows, DOUBTED), (LABELS[rows] + 1) % 3, LABELS[rows])
@@ -42,7 +42,8 @@ class Remembers:
 
 @pytest.fixture(scope="module")
 def made() -> tuple[Remembers, CrossFit, int]:
-    fitter, steps = Remembers(), []
+    fitter = Remembers()
+    steps: list[int] = []
     result = fold_nets.cross_fit(
         fitter, LABELS, FOLDS, 3, refits=1, epochs=5, seed=7, where=torch.device("cpu"), advance=steps.append
     )

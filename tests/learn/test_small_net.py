@@ -33,21 +33,21 @@ def noisy() -> dict[str, npt.NDArray[Any]]:
 
 
 @pytest.fixture(scope="module")
-def result(noisy: dict[str, npt.NDArray[Any]]) -> small_net.CrossFit:
+def result(noisy: dict[str, npt.NDArray[Any]]) -> fold_nets.CrossFit:
     return small_net.cross_fit(
         noisy["pixels"], noisy["labels"], noisy["folds"], 10, refits=1, epochs=8, batch=64, seed=7, where=CPU
     )
 
 
 def test_it_reads_digits_out_of_sample_in_spite_of_wrong_labels(
-    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: fold_nets.CrossFit
 ) -> None:
     assert (result.probs.argmax(axis=1) == noisy["clean"]).mean() > 0.94
     assert result.probs.sum(axis=1) == pytest.approx(np.ones(500), abs=1e-4)
 
 
 def test_it_finds_the_labels_that_were_made_wrong(
-    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: fold_nets.CrossFit
 ) -> None:
     doubted = result.probs.argmax(axis=1) != noisy["labels"]
     assert doubted[noisy["wrong"]].mean() > 0.9
@@ -56,7 +56,7 @@ def test_it_finds_the_labels_that_were_made_wrong(
 
 
 def test_the_whole_net_embeds_alike_what_is_alike(
-    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: fold_nets.CrossFit
 ) -> None:
     vectors, probs = small_net.ask(noisy["pixels"], result.nets.whole, CPU)
     assert (probs.argmax(axis=1) == noisy["clean"]).mean() > 0.94
@@ -67,7 +67,7 @@ def test_the_whole_net_embeds_alike_what_is_alike(
 
 
 def test_what_is_stored_comes_back_and_says_the_same(
-    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: fold_nets.CrossFit
 ) -> None:
     back = fold_nets.from_arrays(fold_nets.to_arrays(result.nets))
     some = noisy["pixels"][:50]
@@ -135,7 +135,7 @@ def test_any_side_from_eight_pixels_works(side_px: int) -> None:
 
 
 def test_evidence_speaks_against_the_labels_that_were_made_wrong(
-    noisy: dict[str, npt.NDArray[Any]], result: small_net.CrossFit
+    noisy: dict[str, npt.NDArray[Any]], result: fold_nets.CrossFit
 ) -> None:
     assert set(result.evidence) == {"held_out", "refit", "dynamics"}
     for name, score in result.evidence.items():
