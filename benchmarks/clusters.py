@@ -166,15 +166,9 @@ def cifar10n() -> list[dict[str, Any]]:
         answers = Answers.whole(probs[some], labels[some])
         for method in find.METHODS:
             largest = 4 if method == "greedy" else 0
-
-            def found(drawn: Answers, n: int = 0, method: str = method, largest: int = largest) -> list[Cluster]:
-                return find.find(find.links_of(drawn, method), method, n, largest, SEED)
-
-            clusters = found(answers)
-            many = len(clusters)
-            firm = stability(
-                answers, clusters, lambda a, n=many, found=found: found(a, n), 20, generator(SEED, "draws")
-            )
+            clusters = found(answers, 0, method, largest)
+            again = partial(found, n=len(clusters), method=method, largest=largest)
+            firm = stability(answers, clusters, again, 20, generator(SEED, "draws"))
             told = {"rand": asdict(firm.rand), "left_out": asdict(firm.coverage), "excess": asdict(firm.excess)}
             rows.append(
                 {"pictures": n, "method": method, "clusters": [[CIFAR[i] for i in one] for one in clusters]} | told

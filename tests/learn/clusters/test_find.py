@@ -76,7 +76,7 @@ def test_half_of_few_classes_may_be_confused_with_one_another(method: str) -> No
 
 
 def test_a_class_alone_is_no_cluster() -> None:
-    answers, members = planted((4, 2), 6, 60, seed=5)
+    answers, _ = planted((4, 2), 6, 60, seed=5)
     assert find(links_of(answers, "covariance"), "covariance", 6) == []
     assert all(len(one) > 1 for one in find(links_of(answers, "covariance"), "covariance", 4))
 
