@@ -40,7 +40,7 @@ from gpu_plan import PLANS, Plan  # noqa: E402
 
 from secondlook.pipeline.learn.torch_setup import device  # noqa: E402
 
-PARTS = ("specialists", "main", "ways", "others", "peer", "taught by all", "folds")
+PARTS = ("generalist", "specialists", "main", "ways", "others", "peer", "folds")
 
 
 def tinyimagenet100(
@@ -54,10 +54,10 @@ def tinyimagenet100(
     found: dict[str, Any] = {"seeds": [], "students": []}
     for seed in seeds:
         bench.rows, rest = choose[seed]
+        net = gpu_specialists.generalist(bench, plan, seed, labels)
         if "specialists" in parts:
             found["seeds"].append(gpu_specialists.measured(bench, plan, seed, rest))
         if parts & {"main", "ways", "others", "peer"}:
-            net = gpu_specialists.generalist(bench, plan, seed, labels)
             teach = gpu_students.teachers.alone(net)
             found["students"] += gpu_students.measured(bench, plan, seed, labels, net, teach, parts)
     return found

@@ -129,7 +129,9 @@ def of_seed(recipe: Recipe, seed: int) -> Recipe:
 
 
 def share(right: Array) -> dict[str, Any]:
-    """Share of (n,) with a Wilson interval."""
+    """Share of (n,) with a Wilson interval; of none it is none."""
+    if not len(right):
+        return {"value": None, "n": 0, "interval": None}
     n, p, z = len(right), float(np.mean(right)), 1.959964
     middle, half = (p + z * z / (2 * n)), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     low, high = (float((middle - half) / (1 + z * z / n)), float((middle + half) / (1 + z * z / n)))

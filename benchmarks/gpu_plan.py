@@ -46,7 +46,7 @@ def _students(*names: str) -> tuple[Student, ...]:
     return tuple(Student(name.partition("@")[0], int(name.partition("@")[2])) for name in names)
 
 
-ON_CPU = Recipe(epochs=16, rate=0.1, batch=128, precision="bfloat16")
+ON_CPU = Recipe(epochs=12, rate=0.1, batch=128, precision="bfloat16")
 ON_GPU = Recipe(epochs=40, rate=0.4, batch=512, precision="auto", compile=False)
 
 PLANS: dict[str, dict[str, Plan]] = {
@@ -68,11 +68,11 @@ PLANS: dict[str, dict[str, Plan]] = {
             "quick:24",
             ON_CPU,
             replace(ON_CPU, epochs=6, rate=0.02, warm_up=0.1),
-            replace(ON_CPU, epochs=30),
+            replace(ON_CPU, epochs=14),
             Student("resnet:16", 32),
             _students(
-                "resnet:8@32", "resnet:12@32", "resnet:16@24", "resnet:24@32", "quick:8@32", "quick:12@32", "quick:8@24",
-                "mobilenet-v1:0.25@32",
+                "resnet:8@32", "resnet:12@32", "resnet:16@24", "quick:8@32", "quick:12@32", "quick:8@24",
+                "mobilenet-v1:0.25@24",
             ),
         ),
         "tiny": Plan(
