@@ -14,6 +14,7 @@ import sys
 import tempfile
 import time
 import types
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="few pictures, tiny nets: to see that it runs")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--columns", nargs="+", help="cifar10n: kinds of labels, if not those of the plan")
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--kept", type=Path, help="folder for the weights of all fits")
     parser.add_argument("--json", type=Path)
@@ -133,6 +135,8 @@ def main() -> None:
         "tiny" if options.tiny else options.size if options.size != "auto" else "gpu" if where.type == "cuda" else "cpu"
     )
     plan = PLANS[options.dataset][size]
+    if options.columns:
+        plan = replace(plan, columns=tuple(options.columns))
     pictures = (
         gpu_data.cifar10n(options.data / "cifar10n", plan.image_px, plan.most, options.after)
         if options.dataset == "cifar10n"

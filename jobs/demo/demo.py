@@ -17,8 +17,9 @@ from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake, Version
 from secondlook.jobs.terminal.console import err, finish, out, say
 from secondlook.jobs.terminal.options import JsonOption
-from secondlook.pipeline.core.config import LakeSettings, LintSettings, Settings, TrainSettings
+from secondlook.pipeline.core.config import LakeSettings, LintSettings, Settings
 from secondlook.pipeline.core.errors import UserError
+from secondlook.pipeline.core.models_config import TrainSettings
 from secondlook.pipeline.core.seeds import generator
 from secondlook.pipeline.core.statistics import share
 

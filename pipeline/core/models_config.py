@@ -54,7 +54,12 @@ class TrainSettings(Checked):
         "of nets that are fitted whole: SGD with Nesterov's momentum, or AdamW; auto: sgd from scratch, adamw for `finetune` and nets without batch normalization",
         choices=("auto", "sgd", "adamw"),
     )
-    rate: float = setting(0.0, "… their highest learning rate, of which pretrained layers take a tenth; 0: 0.1 for sgd and 0.002 for adamw from scratch, 0.05 and 0.001 for `finetune`", low=0.0, high=10.0)
+    rate: float = setting(
+        0.0,
+        "… their highest learning rate, of which pretrained layers take a tenth; 0: 0.1 for sgd and 0.002 for adamw from scratch, 0.05 and 0.001 for `finetune`",
+        low=0.0,
+        high=10.0,
+    )
     smoothing: float = setting(0.1, "… label smoothing", low=0.0, high=0.9)
     flip: bool = setting(True, "… mirror pictures at random: not for letters and digits")
     precision: str = setting(

@@ -20,10 +20,11 @@ from secondlook.jobs.report import report
 from secondlook.jobs.review import answers_file, batches, commit, queue
 from secondlook.jobs.train import train, training_set
 from secondlook.labeling.class_list import MERGED, RENAMED, RETIRED, SIGNED_OFF, SPLIT, SYNONYMS
-from secondlook.pipeline.core.config import LintSettings, ReviewSettings, Settings, TrainSettings, Waiver
+from secondlook.pipeline.core.config import LintSettings, ReviewSettings, Settings, Waiver
 from secondlook.pipeline.core.decode import Limits
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
+from secondlook.pipeline.core.models_config import TrainSettings
 from secondlook.pipeline.images.fingerprint import fingerprint
 
 Fill = Callable[..., dict[str, str]]

@@ -17,10 +17,11 @@ from secondlook.jobs import cli
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.store import Lake
 from secondlook.jobs.train import features, scoring, train, training_set
-from secondlook.pipeline.core.config import LintSettings, Settings, TrainSettings
+from secondlook.pipeline.core.config import LintSettings, Settings
 from secondlook.pipeline.core.decode import Rejected
 from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.identity import content_id
+from secondlook.pipeline.core.models_config import TrainSettings
 
 Fill = Callable[..., dict[str, str]]
 SMALL = Settings(train=TrainSettings(folds=3, epochs=3, image_px=16, batch=16))

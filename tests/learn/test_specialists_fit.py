@@ -154,7 +154,7 @@ def test_soft_targets_hold_what_the_generalist_knows_of_the_rest() -> None:
     recipe = Recipe(epochs=40, batch=80, rate=0.5, decay=0.0, smoothing=0.0, flip=False, shift=0.0)
     net = Bias(4)
     with torch.no_grad():
-        net.logits += torch.tensor([0.0, 0.0, -1.0, -3.0])
+        net.logits.add_(torch.tensor([0.0, 0.0, -1.0, -3.0]))
     odds = []
     for soft in (0.0, 1.0):
         found = fit.fit(

@@ -25,7 +25,7 @@ def changed(net: nn.Module, seed: int) -> nn.Module:
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         weight = other.get_parameter("last.weight")
-        weight += torch.randn(weight.shape, generator=rng)
+        weight.add_(torch.randn(weight.shape, generator=rng))
     return other
 
 

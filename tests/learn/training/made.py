@@ -1,6 +1,7 @@
 """Small pictures whose class can be seen, and nets that learn it in a second."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ N, SIDE, K = 48, 8, 3
 RECIPE = Recipe(epochs=4, batch=16, rate=0.05, colour=0.1, cut=0.25, seed=3)
 
 
-def pictures(n: int = N, side: int = SIDE, seed: int = 0) -> tuple[np.ndarray, Tensor]:
+def pictures(n: int = N, side: int = SIDE, seed: int = 0) -> tuple["np.ndarray[Any, Any]", Tensor]:
     """(n, side, side, 3) uint8 of noise, whose upper half is as bright as its class; labels (n,) in 0..2."""
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, K, n)

@@ -154,7 +154,7 @@ def test_memory_is_bounded_by_windows_and_batches_ahead(parts: int, window: int)
     size, batch, ahead = 10, 8, 3
 
     class Source:
-        sizes = (size,) * parts
+        sizes: Sequence[int] = (size,) * parts
 
         def read(self, part: int) -> list[bytes]:
             made = [Weakly(part * size + i) for i in range(size)]
