@@ -26,6 +26,7 @@ from secondlook.pipeline.core.seeds import generator
 
 Flags = npt.NDArray[np.bool_]
 Codes = npt.NDArray[np.int64]
+Kind = Literal["class", "group"]
 On = Literal["verified", "test", "out of fold", "nothing"]
 
 ENOUGH = 100  # verified pictures, below which all labels of the split say more: 100 tell 10 points from none at best
@@ -35,7 +36,7 @@ ENOUGH = 100  # verified pictures, below which all labels of the split say more:
 class Part:
     """What is compared beside the whole: pictures of a class, or of a group of people."""
 
-    kind: Literal["class", "group"]
+    kind: Kind
     name: str
     found: Paired
 
@@ -161,7 +162,8 @@ def _chosen(judged: Flags, test: Flags, sure: Flags) -> tuple[On, Flags]:
 def _parts(them: Pictures, asked: _Judged) -> tuple[list[Part], int, tuple[str, ...]]:
     """Each class and each group of enough pictures; how many have too few; and what is to be said of the groups."""
     grouping, settings = grouping_of(them.lake, them.version, them.settings), them.settings
-    found, small = [], 0
+    found: list[Part] = []
+    small = 0
     for kind, name, rows in (*_by_class(asked.label), *_by_group(grouping, asked.attributes, settings.bias.depth)):
         if len(rows) < settings.bias.min_cell:
             small += 1
@@ -172,7 +174,7 @@ def _parts(them: Pictures, asked: _Judged) -> tuple[list[Part], int, tuple[str, 
     return parts, small, grouping.notes
 
 
-def _by_class(label: pa.Array) -> Iterator[tuple[Literal["class"], str, Codes]]:
+def _by_class(label: pa.Array) -> Iterator[tuple[Kind, str, Codes]]:
     coded = label.dictionary_encode()
     names, place = coded.dictionary.to_pylist(), coded.indices.to_numpy()
     order = np.argsort(place, kind="stable")
@@ -181,7 +183,7 @@ def _by_class(label: pa.Array) -> Iterator[tuple[Literal["class"], str, Codes]]:
         yield "class", names[at], order[ends[at] : ends[at + 1]]
 
 
-def _by_group(grouping: Grouping, attributes: pa.MapArray, depth: int) -> Iterator[tuple[Literal["group"], str, Codes]]:
+def _by_group(grouping: Grouping, attributes: pa.MapArray, depth: int) -> Iterator[tuple[Kind, str, Codes]]:
     if not grouping.attributes or not len(attributes):
         return
     cells, place = np.unique(codes(attributes, grouping), return_inverse=True)

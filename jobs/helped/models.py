@@ -83,7 +83,7 @@ def earlier(there: Sequence[Known], after: Known) -> Known | None:
     if after.kind != "generalist":
         older = [one for one in older if one.line == after.line]
     alike = [one for one in older if not _differ(one, after)]
-    return (alike or older or [None])[-1]
+    return (alike or older)[-1] if older else None
 
 
 def _verb(kind: str) -> str:

@@ -109,9 +109,9 @@ def corrected(found: Sequence[Paired]) -> list[Paired]:
 def units(values: npt.ArrayLike, copies: npt.ArrayLike | None = None) -> Units:
     """Pictures' values (N,) as units, those that are alike counted; `copies` as `compare` has it."""
     told = np.asarray(values, np.float64)
-    if copies is None:
-        sums, size = told, np.ones(len(told))
-    else:
+    sums: Reals = told
+    size: Reals = np.ones(len(told))
+    if copies is not None:
         group = np.asarray(copies, np.int64)
         tied = group >= 0
         _, place = np.unique(group[tied], return_inverse=True)
