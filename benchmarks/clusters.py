@@ -110,7 +110,12 @@ def mean(values: Sequence[float], seed: int = SEED) -> dict[str, float]:
     """A mean with its bootstrap interval over cases."""
     drawn = generator(seed, "mean").choice(np.array(values), (2000, len(values))).mean(axis=1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    return {"value": round(float(np.mean(values)), 4), "low": round(float(low), 4), "high": round(float(high), 4)}
+    return {
+        "value": round(float(np.mean(values)), 4),
+        "low": round(float(low), 4),
+        "high": round(float(high), 4),
+        "n": len(values),
+    }
 
 
 def methods(shape: str, per_class: int, seed: int) -> list[dict[str, Any]]:
@@ -221,7 +226,7 @@ def spread(values: dict[str, float], percent: bool = False) -> str:
     """A mean with its interval, for the page."""
     factor, digits = (100, 1) if percent else (1, 2)
     value, low, high = (f"{factor * values[name]:.{digits}f}" for name in ("value", "low", "high"))
-    return f"{value} ({low} to {high})"
+    return f"{value} ({low} to {high})" if values.get("n", 2) > 1 else value
 
 
 def page(result: dict[str, Any]) -> str:
@@ -285,7 +290,8 @@ NOTES = """
   It puts most classes into one cluster, those that nobody confuses among them, and so holds as many mistakes. secondlook's
   methods are not told the number, and look at what exceeds the background.
 * Greedy clusters hold up to 8 classes: where more were planted they can't be found whole. With room for 20 they can overlap.
-* Adjusted Rand index over pairs of classes; classes in no cluster are alone. Intervals: bootstrap over seeds (methods) and over
+* Adjusted Rand index over pairs of classes; classes in no cluster are alone. Intervals: bootstrap over seeds (methods; none where
+  only one seed was measured, which says nothing of how much seeds differ) and over
   shapes, pictures a class and seeds (criteria). Method and criterion were chosen on other made predictions, of seeds 0 and 1.
 * Of the criteria, excess is the verb's; that of left-out mistakes takes too few clusters, the gap statistic fits no columns of
   length one. On columns of the confusion, excess and silhouette do alike. Criteria choose among the same 20 numbers, the true one among them. The verb tries each number up to 60.
