@@ -67,11 +67,15 @@ class Bench:
             seconds = time.perf_counter() - began
             for net, file in zip(nets, files, strict=True):
                 self.keep(file, net, seconds, len(nets))
-        for name, net, file in zip(names, nets, files, strict=True):
-            net.load_state_dict(load_file(file))
-            net.eval()
-            told = file.with_suffix(".json")
-            self.seconds[name] = json.loads(told.read_text())["seconds"] if told.exists() else float("nan")
+        for name, net in zip(names, nets, strict=True):
+            self.restore(name, net)
+
+    def restore(self, name: str, net: nn.Module) -> None:
+        """Give a net the weights that were kept under a name."""
+        file = self.kept / f"{name}.safetensors"
+        net.load_state_dict(load_file(file))
+        net.eval()
+        self.seconds[name] = json.loads(file.with_suffix(".json").read_text())["seconds"]
 
     def keep(self, file: Path, net: nn.Module, seconds: float = float("nan"), beside: int = 1) -> None:
         """Weights in a file, and how long the fit took that `beside` nets went through."""

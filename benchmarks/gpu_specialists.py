@@ -110,7 +110,12 @@ def measured(bench: Bench, plan: Plan, seed: int, choose: Array) -> dict[str, An
     kept = [one.specialist for one in tried if one.kept]
     inside = [np.array(one.members) for one in made]
     nets, epochs = choice.control(cost, len(bench.rows), plan.recipe.epochs)
-    control = np.mean([p_test, *(further(bench, plan, seed, number, epochs, labels) for number in range(nets))], axis=0)
+    others = of_other_seeds(bench, seed) if abs(epochs - plan.recipe.epochs) <= 1 else []
+    if len(others) >= nets:
+        epochs, beside = plan.recipe.epochs, [loaded(bench, plan, other) for other in others[:nets]]
+    else:
+        beside = [further(bench, plan, seed, number, epochs, labels) for number in range(nets)]
+    control = np.mean([p_test, *beside], axis=0)
     before = p_test.argmax(axis=1) == test.labels
     arms = {"kept": on_test.probs(kept), "all": on_test.probs(list(range(len(made)))), "control": control}
     right = {name: probs.argmax(axis=1) == test.labels for name, probs in arms.items()}
@@ -119,7 +124,7 @@ def measured(bench: Bench, plan: Plan, seed: int, choose: Array) -> dict[str, An
         "tried": [asdict(one) for one in tried],
         "kept": len(kept),
         "cost_in_pictures": round(cost),
-        "control": {"nets": nets, "epochs": epochs},
+        "control": {"nets": nets, "epochs": epochs, "cost_in_pictures": nets * epochs * len(bench.rows)},
         "accuracy": {name: share(one) for name, one in right.items()},
         "conditional": {
             name: share(choice.conditional(probs, test.labels, inside)[0])
@@ -139,6 +144,19 @@ def further(bench: Bench, plan: Plan, seed: int, number: int, epochs: int, label
     """(n, K) of the test pictures by a further generalist of so many epochs."""
     again = replace(plan, recipe=replace(plan.recipe, epochs=epochs))
     net = generalist(bench, again, seed * 1000 + number, labels, "further")
+    return bench.said(net, bench.pictures.test.pixels, plan.recipe)
+
+
+def of_other_seeds(bench: Bench, seed: int) -> list[int]:
+    """Seeds whose generalists are there: they are further generalists as good as any, fitted on as many pictures."""
+    there = sorted(int(file.stem.partition("-")[2]) for file in bench.kept.glob("generalist-[0-9].safetensors"))
+    return [one for one in there if one != seed]
+
+
+def loaded(bench: Bench, plan: Plan, seed: int) -> Array:
+    """(n, K) of the test pictures by the generalist of a seed that was fitted before."""
+    net = bench.net(plan.net, plan.image_px, seed)
+    bench.restore(f"generalist-{seed}", net)
     return bench.said(net, bench.pictures.test.pixels, plan.recipe)
 
 
