@@ -62,7 +62,7 @@ def killed(url: str, job: str, when: str) -> None:
     server.set_forkserver_preload(["tests.faults.dying", "torch", "onnxruntime"])
     process = server.Process(target=die, args=(url, SETTINGS, job, when))
     process.start()
-    process.join(120)
+    process.join(300)
     assert process.exitcode == -signal.SIGKILL
 
 
