@@ -13,12 +13,29 @@ from secondlook.pipeline.learn.torch_setup import Dropout
 SMALL_PX = 96
 
 
+# Below so many channels oneDNN (3.12 and before, with AVX-512) writes beyond its memory in the gradient of the weights of a
+# 1×1 convolution that skips places, where pictures lie channels last: https://github.com/uxlfoundation/oneDNN/issues/6035
+FEW = 16
+
+
+class Convolution(nn.Conv2d):
+    """`nn.Conv2d`, whose gradient is right and kills no process where a 1×1 convolution of few channels skips places."""
+
+    def forward(self, shown: Tensor) -> Tensor:
+        """(n, into, h, w) → (n, out, h / stride, w / stride)."""
+        down, right = self.stride
+        if self.training and shown.is_cpu and self.kernel_size == (1, 1) and down * right > 1 and shown.shape[1] < FEW:
+            kept = shown[:, :, ::down, ::right]  # the places that it looks at: the same products
+            return nn.functional.conv2d(kept, self.weight, self.bias, groups=self.groups)
+        return super().forward(shown)
+
+
 def convolved(
     into: int, out: int, side: int = 3, stride: int = 1, groups: int = 1, act: type[nn.Module] | None = nn.ReLU
 ) -> nn.Sequential:
     """A convolution without bias, batch normalization, and what activates (a rectifier, another, or nothing)."""
     layers: list[nn.Module] = [
-        nn.Conv2d(into, out, side, stride, side // 2, groups=groups, bias=False),
+        Convolution(into, out, side, stride, side // 2, groups=groups, bias=False),
         nn.BatchNorm2d(out),
     ]
     return nn.Sequential(*layers, *([act()] if act else []))
