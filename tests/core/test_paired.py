@@ -1,6 +1,7 @@
 """Two models on the same pictures: against the exact law of discordant pairs, a slow loop, statsmodels, and how often intervals cover."""
 
 import itertools
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +35,7 @@ def test_by_hand() -> None:
     before, after = judged(100, 20, 60, 820)
     found = compare(before, after, RNG(1))
     assert (found.n, found.gained, found.lost) == (1000, 60, 20)
-    assert (found.before, found.after, found.difference) == (0.84, 0.88, pytest.approx(0.04))
+    assert (found.before, found.after, found.difference) == pytest.approx((0.84, 0.88, 0.04))
     # Of the normal law: 0.04 ± 1.96 sqrt(0.08 - 0.04²) / sqrt(1000)
     assert (found.interval.low, found.interval.high) == pytest.approx((0.0226, 0.0574), abs=0.0015)
     assert found.p == pytest.approx(mcnemar([[0, 20], [60, 0]], exact=True).pvalue)
@@ -45,7 +46,9 @@ def test_by_hand() -> None:
 
 def law(n: int, gained: int, lost: int) -> npt.NDArray[np.float64]:
     """The chance of each sum from -n to n of n pictures drawn again: their law, n times convolved with itself, by doubling."""
-    one, result, left = np.array([lost, n - gained - lost, gained]) / n, np.ones(1), n
+    one: npt.NDArray[Any] = np.array([lost, n - gained - lost, gained]) / n
+    result: npt.NDArray[Any] = np.ones(1)
+    left = n
     while left:
         if left % 2:
             result = np.convolve(result, one)
