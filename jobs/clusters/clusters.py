@@ -11,6 +11,7 @@ from secondlook.jobs.terminal import console
 from secondlook.jobs.terminal.options import AsOfOption, JsonOption, LakeOption, SettingsOption
 from secondlook.jobs.terminal.options import settings as settings_of
 from secondlook.pipeline.core.config import Settings
+from secondlook.pipeline.core.errors import UserError
 from secondlook.pipeline.core.models_config import ClusterSettings
 
 if TYPE_CHECKING:
@@ -37,12 +38,17 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
 
     version = lake.at(as_of)
     model = dataset.newest_model(lake, version)
+    _refuse(settings.clusters, model)
     inputs = {
         "clusters": dataclasses.asdict(settings.clusters),
         "model": model.name,
         "tables": {name: version.tables.get(name) for name in READS},
     }
-    done = lake.find("clusters", inputs)
+    done, last = lake.find("clusters", inputs), lake.newest("clusters")
+    others = last is not None and last.summary.get("model") == model.name
+    if done is not None and last is not None and others and last.summary["clusters"] != done.summary["clusters"]:
+        inputs["after"] = last.id  # the clusters that hold are the last ones: these are to hold again
+        done = None
     if done is not None:
         console.say(f"nothing to do: version {done.id} has the clusters of {model.name} by these settings")
         return dict(done.summary)
@@ -50,6 +56,20 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     summary, found = _found(settings.clusters, model, heard)
     attempt = lake.attempt("clusters", inputs)
     return _committed(attempt, version, model, summary, found)
+
+
+def _refuse(chosen: ClusterSettings, model: "Model") -> None:
+    """A cluster has two classes at least, and where none is in two, there are at most half as many as classes."""
+    most = len(model.classes) // 2
+    if chosen.method != "greedy" and chosen.n > most:
+        raise UserError(
+            f"[clusters] n takes from 1 to {most} for {len(model.classes):,} classes, or 0 to choose, got {chosen.n}: a "
+            "cluster has two classes at least"
+        )
+    if chosen.largest == 1:
+        raise UserError(
+            "[clusters] largest takes from 2 classes up, or 0 for no limit, got 1: alone, a class is no cluster"
+        )
 
 
 def _committed(
@@ -157,10 +177,11 @@ def clusters(
         typer.Option(metavar="covariance|confusion|greedy", help="How classes are put together. Default: covariance."),
     ] = None,
     n: Annotated[
-        int | None, typer.Option("--n", metavar="N", help="How many clusters. Default: as many as a criterion chooses.")
+        int | None,
+        typer.Option("--n", metavar="N", help="How many clusters. Default: 0, as many as a criterion chooses."),
     ] = None,
     largest: Annotated[
-        int | None, typer.Option(metavar="N", help="Classes in one cluster, at most. Default: no limit; greedy: 8.")
+        int | None, typer.Option(metavar="N", help="Classes in one cluster, at most. Default: 0, no limit; greedy: 8.")
     ] = None,
     draws: Annotated[
         int | None, typer.Option(metavar="N", help="Bootstrap draws of the stability. Default: 20.")

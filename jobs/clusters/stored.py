@@ -13,10 +13,13 @@ from secondlook.pipeline.core.clusters import Cluster, name_of
 
 
 def clusters(lake: Lake, version: Version, model: str) -> list[Cluster]:
-    """The clusters of a model as they were found last, in their order; none where nobody looked for them.
+    """The clusters of a model as they were found last, in their order; none where nobody looked for them, or who did found none.
 
     Their classes are called as they are today: a cluster that is left with fewer than two of them is none any more.
     """
+    last = lake.newest("clusters", version)
+    if last is not None and last.summary.get("model") == model and not last.summary["clusters"]:
+        return []
     kept = lake.read("clusters", version, where=EqualTo("model", model))  # type: ignore[call-arg, arg-type]
     newest = max(kept["seq"].to_pylist(), default=None)
     known = class_lists.read(lake, version)

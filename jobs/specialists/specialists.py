@@ -49,7 +49,7 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     _refuse_stale(lake, version, model)
     clusters = of_clusters.clusters(lake, version, model.name)
     if not clusters:
-        raise UserError(f"{model.name} has no clusters yet; `secondlook clusters` finds them")
+        raise _without_clusters(lake, version, model)
     inputs = {
         "specialists": {
             name: value for name, value in dataclasses.asdict(settings.specialists).items() if name != "on"
@@ -66,6 +66,16 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     where = torch_setup.device(settings.train.device)
     with torch_setup.threads(settings.train.threads):
         return _specialists(lake, settings, version, model, clusters, inputs, where)
+
+
+def _without_clusters(lake: "Lake", version: "Version", model: "Model") -> UserError:
+    last = lake.newest("clusters", version)
+    if last is None or last.summary.get("model") != model.name:
+        return UserError(f"{model.name} has no clusters yet; `secondlook clusters` finds them")
+    return UserError(
+        f"`secondlook clusters` looked and left none of {model.name} (version {last.id}), so there is nothing for specialists: "
+        "`secondlook distill` goes on without, and another `--method` or a generalist of more pictures may show some"
+    )
 
 
 def _refuse_stale(lake: "Lake", version: "Version", model: "Model") -> None:
@@ -146,7 +156,7 @@ def _specialists(
     parts, left_out = making.parts_of(clusters, model.classes, setting)
     seconds = {"reading": time.monotonic() - start}
     if not parts:
-        raise UserError(f"no cluster of {model.name} can have a specialist: {left_out[0][0]}: {left_out[0][1]}")
+        raise UserError(f"no cluster of {model.name} can have a specialist: of {left_out[0][0]!r}, {left_out[0][1]}")
     start = time.monotonic()
     trial = tried.trial(setting, parts, model.classes)
     seconds["trying"] = time.monotonic() - start

@@ -15,6 +15,7 @@ from secondlook.jobs.history import class_changes
 from secondlook.jobs.lake import dataset
 from secondlook.jobs.lake.records import rows
 from secondlook.jobs.lake.store import Lake
+from secondlook.jobs.specialists import specialists
 from secondlook.jobs.train.features import prediction_rows
 from secondlook.pipeline.core.config import Settings
 from secondlook.pipeline.core.errors import UserError
@@ -124,6 +125,43 @@ def test_without_a_generalist_or_clusters_there_is_nothing(lake: Lake, fill: Fil
     with pytest.raises(UserError, match="no generalist"):
         clusters.run(lake, QUICK)
     assert stored.clusters(lake, lake.at(), "generalist-made") == []
+
+
+def test_what_no_clusters_can_be_is_refused_and_nothing_written(lake: Lake, fill: Fill) -> None:
+    predict(lake, fill)
+    for wrong, says in (
+        (ClusterSettings(n=5), r"n takes from 1 to 4 for 8 classes, .* got 5"),
+        (ClusterSettings(largest=1), "largest takes from 2 classes up, .* got 1"),
+    ):
+        with pytest.raises(UserError, match=says):
+            clusters.run(lake, Settings(clusters=wrong))
+    assert lake.at().id == 2
+    many = clusters.run(lake, Settings(clusters=ClusterSettings(n=4, draws=2)))
+    assert many["clusters"], "six confused classes have no four clusters, but not none"
+
+
+def test_the_clusters_of_the_last_run_hold_also_where_it_was_done_before(lake: Lake, fill: Fill) -> None:
+    predict(lake, fill)
+    first = clusters.run(lake, QUICK)
+    one = Settings(clusters=ClusterSettings(draws=4, method="greedy", n=1))
+    clusters.run(lake, one)
+    assert len(found(lake)) == 1
+    again = clusters.run(lake, QUICK)
+    assert (again["version"], again["clusters"], len(found(lake))) == (5, first["clusters"], 2)
+    assert clusters.run(lake, QUICK) == first
+    assert lake.at().id == 5
+
+
+def test_specialists_tell_who_never_looked_from_who_found_none(lake: Lake, fill: Fill) -> None:
+    predict(lake, fill)
+    with pytest.raises(UserError, match=r"has no clusters yet; `secondlook clusters` finds them"):
+        specialists.run(lake, QUICK)
+    clusters.run(lake, QUICK)
+    attempt = lake.attempt("clusters", {"none": True})
+    attempt.commit({"model": "generalist-made", "clusters": []})
+    assert found(lake) == [], "those of before hold no longer"
+    with pytest.raises(UserError, match=r"looked and left none of generalist-made \(version 4\)"):
+        specialists.run(lake, QUICK)
 
 
 def test_where_nothing_is_confused_it_says_so(lake: Lake, fill: Fill, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ def by_columns(bonds: Links, n: int, largest: int, seed: int) -> list[Cluster]:
     if len(there) < 2:
         return []
     among = bonds.among(there)
-    numbers = _k_means(among, n, seed)
+    numbers = _k_means(among, min(n, len(there) // 2), seed)  # each has two classes at least
     groups = [np.flatnonzero(numbers == number) for number in np.unique(numbers)]
     found: list[Cluster] = []
     while groups:

@@ -13,7 +13,7 @@ SERVED = 1 / 3  # a class whose bonds are held to this share begins no further c
 
 
 def greedy(seen: Confused, n: int, largest: int) -> list[Cluster]:
-    """Up to `n` clusters of 2 to `largest` classes (0: 8), in the order in which they are found.
+    """Up to `n` clusters of 2 to `largest` classes (0: 8), and never of all, in the order in which they are found.
 
     Each begins with the strongest bond that no cluster holds yet. It takes in, one by one, the class that has the most with
     all of its classes together, of what no cluster holds yet and beyond chance (pairs.py), as long as that surely exceeds
@@ -23,6 +23,7 @@ def greedy(seen: Confused, n: int, largest: int) -> list[Cluster]:
     After the greedy pairs of Arnold 2016, which did better than k-means on CIFAR-10 and CIFAR-100.
     """
     bonds = seen.bonds
+    most = min(largest or SIZE, max(2, bonds.n_classes - 1))  # a cluster of all classes says nothing
     degrees = seen.degrees / math.sqrt(float(seen.degrees.sum()) or 1.0)
     free, unheld = seen.links.weights.copy(), bonds.weights.copy()
     enough = (1 - SERVED) * bonds.degrees()
@@ -36,7 +37,7 @@ def greedy(seen: Confused, n: int, largest: int) -> list[Cluster]:
         pair = rows[entry], bonds.others[entry]
         if unheld[entry] == 0 or (not n and max(unserved[one] - enough[one] for one in pair) <= 0):
             continue
-        cluster = _grown(seen, free, degrees, [int(one) for one in pair], largest or SIZE)
+        cluster = _grown(seen, free, degrees, [int(one) for one in pair], most)
         for one in cluster:
             free[_entries(seen.links, one, cluster)] = 0.0
             held = _entries(bonds, one, cluster)

@@ -1,5 +1,6 @@
 """Clusters: what is planted comes back, by hand where they overlap, and what holds of all of them."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -95,6 +96,14 @@ def test_a_class_that_is_confused_with_two_groups_is_in_both_greedy_clusters() -
     assert greedy(seen, 0, 3) == [(0, 1, 2), (2, 3, 4)]
     assert greedy(seen, 1, 3) == [(0, 1, 2)]
     assert greedy(seen, 0, 2)[:2] == [(0, 1), (3, 4)]
+
+
+def test_no_greedy_cluster_has_all_classes() -> None:
+    pairs = [(one, other, 50.0 + one) for one in range(6) for other in range(one + 1, 6)]
+    known = links(6, *pairs)
+    seen = confused(Sums(known, known.degrees(), 1.0))
+    seen = dataclasses.replace(seen, usual=np.full(6, 1e-3), bonds=known)
+    assert [len(one) for one in greedy(seen, 1, 0)] == [5]
 
 
 def test_many_numbers_are_tried_from_coarse_to_fine_and_the_planted_one_is_about_right() -> None:
