@@ -180,7 +180,10 @@ def _say_what(settings: Settings, model: "Model", students: "list[Named]", learn
 def distill(
     students: Annotated[
         str | None,
-        typer.Option(metavar="NET,NET@PX,…", help="Nets by name, such as mobilenet-v1:0.5,resnet:16@24."),
+        typer.Option(
+            metavar="NET,NET@PX,…",
+            help="Nets by name, such as resnet:16@24 (docs/guide/nets.md). Default: mobilenet-v1:0.5.",
+        ),
     ] = None,
     teacher: Annotated[
         str | None,
@@ -190,32 +193,39 @@ def distill(
         int | None, typer.Option(metavar="PIXELS", help="Side of the students' pictures. Default: the teacher's.")
     ] = None,
     method: Annotated[
-        str | None, typer.Option(metavar="soft|logits|decoupled", help="What of the teacher is learned.")
+        str | None, typer.Option(metavar="soft|logits|decoupled", help="What of the teacher is learned. Default: soft.")
     ] = None,
     temperature: Annotated[
-        float | None, typer.Option(metavar="T", help="How far probabilities are evened out.")
+        float | None, typer.Option(metavar="T", help="How far probabilities are evened out. Default: 4.")
     ] = None,
     soft: Annotated[
         float | None,
         typer.Option(
-            metavar="0..1", help="Weight of the teacher beside the labels; 0: nobody teaches, for comparison."
+            metavar="0..1",
+            help="Weight of the teacher beside the labels; 0: nobody teaches, for comparison. Default: 0.9.",
         ),
     ] = None,
     standardize: Annotated[
-        bool | None, typer.Option("--standardize/--no-standardize", help="Standardize logits first.")
+        bool | None, typer.Option("--standardize/--no-standardize", help="Standardize logits first. Default: no.")
     ] = None,
     answers: Annotated[
-        str | None, typer.Option(metavar="live|stored", help="Ask the teacher, or take its out-of-fold predictions.")
+        str | None,
+        typer.Option(
+            metavar="live|stored", help="Ask the teacher, or take its out-of-fold predictions. Default: live."
+        ),
     ] = None,
     unlabeled: Annotated[
-        bool | None, typer.Option("--unlabeled/--labeled-only", help="Learn from pictures without a label, too.")
+        bool | None,
+        typer.Option("--unlabeled/--labeled-only", help="Learn from pictures without a label, too. Default: yes."),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the pictures.")] = None,
+    epochs: Annotated[int | None, typer.Option(metavar="N", help="Passes over the pictures. Default: 24.")] = None,
     prune: Annotated[
-        float | None, typer.Option(metavar="SHARE", help="Cut this share of channels out, and teach again.")
+        float | None, typer.Option(metavar="SHARE", help="Cut this share of channels out, and teach again. Default: 0.")
     ] = None,
-    quantize: Annotated[bool | None, typer.Option("--int8/--no-int8", help="Make an int8 student beside each.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of order and weights.")] = None,
+    quantize: Annotated[
+        bool | None, typer.Option("--int8/--no-int8", help="Make an int8 student beside each. Default: yes.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed of order and weights. Default: 7.")] = None,
     export: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Teach nothing: copy students of the lake to a new folder, for a device."),
@@ -234,6 +244,9 @@ def distill(
     through the same pictures side by side: reading, changing and the teacher cost what they cost for one. Pictures in the
     split `test` are never learned from, but measured on. Each student becomes an ONNX file that has been checked against
     its net; beside it an int8 one. What was stopped goes on where it was when the same command is run again.
+
+    Nets are mobilenet-v1:SIZE, mobilenet-v2:SIZE, resnet:SIZE, quick:SIZE, squeezenet:SIZE, efficientnet:SIZE and others, each with a
+    size of its own: docs/guide/nets.md lists them all. @24: it sees pictures of 24 pixels.
 
         secondlook distill --students mobilenet-v1:0.25,mobilenet-v1:0.5,resnet:16@24
 

@@ -381,3 +381,19 @@ def test_a_student_of_other_classes_than_today_stays_in_the_lake(school: School,
     with pytest.raises(UserError, match="classes were merged, split or retired since"):
         export.run(school.lake, school.lake.at(), [student], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_the_help_tells_each_default_and_where_nets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.run(["distill", "--help"]) == 0
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert "docs/guide/nets.md lists them all" in told
+    plain = DistillSettings()
+    for value in (
+        plain.students,
+        plain.method,
+        plain.answers,
+        f"{plain.temperature:g}",
+        str(plain.soft),
+        str(plain.epochs),
+    ):
+        assert f"Default: {value}." in told
