@@ -39,7 +39,7 @@ def run(lake: "Lake", settings: Settings, *, as_of: str | None = None) -> dict[s
     version = lake.at(as_of)
     model = dataset.newest_model(lake, version)
     _refuse(settings.clusters, model)
-    inputs = {
+    inputs: dict[str, Any] = {
         "clusters": dataclasses.asdict(settings.clusters),
         "model": model.name,
         "tables": {name: version.tables.get(name) for name in READS},
