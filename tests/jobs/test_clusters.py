@@ -35,7 +35,7 @@ def predict(lake: Lake, fill: Fill, names: Sequence[str] = NAMES, per_class: int
     probs = rng.dirichlet(np.full(8, 0.3), len(labels)) * 0.05
     for group in ([0, 3, 4, 7], [5, 6]):
         doubtful = np.flatnonzero(np.isin(labels, group) & (rng.random(len(labels)) < 0.5))
-        probs[np.ix_(doubtful, group)] += 1.8 * rng.dirichlet(np.ones(len(group)), len(doubtful))
+        probs[doubtful[:, None], np.array(group)] += 1.8 * rng.dirichlet(np.ones(len(group)), len(doubtful))
     probs[np.arange(len(labels)), labels] += 1
     probs /= probs.sum(axis=1, keepdims=True)
     pictures = [(f"{n:04d}.png", names[label], b"%d" % n) for n, label in enumerate(labels)]
@@ -44,7 +44,7 @@ def predict(lake: Lake, fill: Fill, names: Sequence[str] = NAMES, per_class: int
     wrong = np.zeros((30, 8))
     wrong[:, 1] = 1
     folds = np.concatenate([np.arange(len(labels)) % 5, np.full(30, -1)])
-    ids = [content_id(data) for _, _, data, *_ in [*pictures, *held_out]]
+    ids = [content_id(data) for data in (*(one[2] for one in pictures), *(one[2] for one in held_out))]
     model = {"model": "generalist-made", "kind": "generalist", "backbone": "small", "classes": list(names)}
     attempt = lake.attempt("train", {"made": True})
     empty = {"path": "models/none", "settings": "{}", "metrics": "{}", "embedder": ""}
