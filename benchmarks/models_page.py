@@ -35,14 +35,16 @@ def _head(report: dict[str, Any]) -> str:
     return f"""# Generalist, clusters, specialists and students
 
 Tiny ImageNet, 100 classes, {report["n"]:,} training pictures of which a tenth is kept apart for choices, and {report["n_test"]:,} test pictures (its `val`), at 32 pixels. All nets are fitted
-from scratch, since pretrained ones have seen these pictures. Fitted on {report["fitted_on"]} in bfloat16, beside other work; no GPU was at hand, so nets are small and
+from scratch, since pretrained ones have seen these pictures. Fitted on one thread of a CPU, in bfloat16, beside other work; no GPU was at hand, so nets are small and
 fits are short: what holds here need not hold for large ones. {machine["cores"]} cores {machine["processor"]}, Python {machine["python"]}, commit `{report["commit"]}`.
 
     python benchmarks/gpu.py tinyimagenet100 --json tiny.json --kept kept     # on a GPU: all seeds, larger nets, minutes
     python benchmarks/gpu.py cifar10n --after after.csv --json cifar.json     # after.csv: benchmarks/active_labeling.py --decided
     .venv/bin/python benchmarks/models.py --runs tiny.json cifar.json --kept kept --data ../shared/data --json docs/results/models.json
 
-What was chosen (rates, sizes of clusters, epochs) was chosen before any test picture was looked at; nothing was chosen on test pictures."""
+Rates, epochs and sizes of clusters were set beforehand; which specialists are kept is chosen on the tenth that is kept apart, nothing on test pictures. A first run of seed 1 showed
+a mistake in the specialists' loss (label smoothing gave a third of a cluster's probability to the dustbin); it was mended, and its specialists were fitted again. The goals are of a larger
+machine: on a GPU the same commands fit nets of ten times the size for longer."""
 
 
 def _specialists(report: dict[str, Any]) -> str:
@@ -74,7 +76,10 @@ Against the control, the goal of +4.4 % is **{met}**: {ranged(gain)} with the sp
 
 *Conditional*: only the classes of a cluster are allowed, for pictures whose true class is in it. Intervals: pictures and seeds drawn again, {10_000:,} times, the same
 pictures for both sides. A specialist is kept where a tenth of the training pictures, which no net was fitted on, says with 90 % confidence that it rights more than it wrongs.
-The control spends what the specialists spent ({", ".join(f"{one:,}" for one in found["cost_in_pictures"])} pictures' worth of fitting, the generalist's own pass over them counted as a third).
+The control's further generalists are those of other seeds where these are there: fitted on as many pictures for as long. It spends at least what the specialists spent ({", ".join(f"{one:,}" for one in found["cost_in_pictures"])} pictures' worth of fitting, the generalist's own pass over them counted as a third).
+
+Specialists do help (all of them, surely), and most where two of them have the right class; further generalists help more for the same money. Keeping fewer than all costs: 2,500
+pictures are too few to tell which help.
 
 Gain with all specialists by how many of them have the right class:
 
@@ -102,9 +107,21 @@ def _main_student(report: dict[str, Any]) -> str:
         f"| {titles[way]} | {', '.join(map(str, one['seeds']))} | {percent(one['accuracy'])} | {points(one['below_teacher']) if way != 'teacher' else ''} | {points(one['over_alone']) if way != 'alone' else ''} |"
         for way, one in ((way, found["ways"][way]) for way in titles if way in found["ways"])
     )
+    best = max(
+        (way for way in found["ways"] if way not in ("teacher", "alone", "ten lines")),
+        key=lambda way: found["ways"][way]["accuracy"],
+    )
+    over, below = found["ways"][best]["over_alone"]["value"], found["ways"][best]["below_teacher"]["value"]
+    verdict = (
+        f"Missed: the best of the methods ({titles[best].removeprefix('taught: ')}) is {100 * below:.1f} points below its teacher after 14 short epochs. "
+        f"{'Met' if over >= 0.03 else 'Missed'}: it is {100 * over:.1f} above no teacher (soft targets, the default, {100 * found['ways']['soft']['over_alone']['value']:.1f}). Which "
+        "method is best was seen on these test pictures, so its lead is a little flattered; one seed."
+    )
     return f"""## A student of a tenth of the teacher's parameters
 
-`{found["net"]}`. Goal: at most 1 point below its teacher, and at least 3 above the same net without one.
+`{found["net"]}`, 84 thousand parameters. Goal: at most 1 point below its teacher, and at least 3 above the same net without one.
+
+{verdict}
 
 | | seeds | accuracy, % | below the teacher, points (95 %) | above no teacher, points (95 %) |
 |---|---|---|---|---|
@@ -156,6 +173,7 @@ def plot(report: dict[str, Any], file: Path) -> None:
     """Accuracy by latency, float and int8, and the frontier's points."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     drawing = Figure(figsize=(8.5, 4.6), layout="constrained")
     axis = drawing.subplots()
@@ -166,14 +184,18 @@ def plot(report: dict[str, Any], file: Path) -> None:
             [one["ms_1"] for one in some],
             [100 * one["accuracy"] for one in some],
             s=[14 + one["bytes"] / 8000 for one in some],
-            c=[colour if one["frontier"] else "none" for one in some],
+            facecolors=[colour if one["frontier"] else "white" for one in some],
             edgecolors=colour,
             linewidths=1.2,
             alpha=0.85,
             label=precision,
         )
-    for one in made:
-        if one["precision"] == "float32":
+    told: list[tuple[float, float]] = []
+    for one in sorted(made, key=lambda one: -one["accuracy"]):
+        at = one["ms_1"], 100 * one["accuracy"]
+        crowded = any(abs(at[1] - y) < 0.5 and 0.7 < at[0] / x < 1.4 for x, y in told)
+        if one["precision"] == "float32" and not crowded:
+            told.append(at)
             axis.annotate(
                 one["name"],
                 (one["ms_1"], 100 * one["accuracy"]),
@@ -187,6 +209,10 @@ def plot(report: dict[str, Any], file: Path) -> None:
         title="Students by latency; filled: on the frontier of all axes; size: bytes",
     )
     axis.set_xscale("log")
+    axis.xaxis.set_major_locator(FixedLocator([0.1, 0.15, 0.2, 0.3, 0.5, 0.8]))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axis.margins(x=0.14)
     axis.legend(frameon=False, loc="lower right")
     axis.grid(alpha=0.25)
     with mpl.rc_context({"svg.hashsalt": "secondlook"}):

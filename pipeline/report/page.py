@@ -19,7 +19,8 @@ from secondlook.pipeline.report.facts import ClassCount, Estimated, Facts
 BARS = 30  # classes that are drawn; all others are in the full table
 TABLE_ROWS = 2000  # beyond this a table of classes is no longer for reading, and would make the page megabytes larger
 LONGEST = 160  # characters of a text from data before it is cut; names of files keep their end
-UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]|[\ud800-\udfff]")
+# Control characters, and those that turn the writing around: with one a class may pose as another.
+UNSEEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufffe\uffff]|[\ud800-\udfff]")
 
 
 def number(value: float) -> str:
@@ -59,8 +60,8 @@ def interval(share: Share | Estimated) -> str:
 def clean(text: object, longest: int = LONGEST) -> str:
     """A text from data as a page may show it: control characters visible, cut at `longest` with the end kept.
 
-    >>> clean("a" * 9, 5), clean("a\\x00b")
-    ('aa…aa', 'a\N{REPLACEMENT CHARACTER}b')
+    >>> clean("a" * 9, 5), clean("a\\x00b"), clean("\\u202egnp")
+    ('aa…aa', 'a\N{REPLACEMENT CHARACTER}b', '\N{REPLACEMENT CHARACTER}gnp')
     """
     shown = UNSEEN.sub("\N{REPLACEMENT CHARACTER}", str(text))
     if len(shown) <= longest:
