@@ -162,7 +162,8 @@ def _cifar(found: dict[str, Any]) -> str:
     return f"""## CIFAR-10N: before and after the review loop
 
 The first {found["n"]:,} training pictures with the labels that one person gave each ({percent(found["labels_right"]["random1"])} % of them right), and with those after the loop bought 10,000 further
-answers for all 50,000 ({percent(found["labels_right"]["after"])} % right). {found["n_test"]:,} test pictures with their published labels, which no stage saw; {len(seeds)} seeds.
+answers for all 50,000 ({percent(found["labels_right"]["after"])} % right). {found["n_test"]:,} test pictures with their published labels, which no stage saw;
+{len(seeds)} seed{"s" if len(seeds) > 1 else ""}. Student and teacher are both fitted to these labels. The loop is that of [active labeling](active_labeling.md) (seed 7, 2,000 landmarks): it decides the most probable class for every picture.
 
 | | before, % | after, % | gain, points (95 %) |
 |---|---|---|---|
