@@ -25,7 +25,7 @@ names of the classes.
 * Output `logits`: float32, (n, {n_classes}). Softmax makes probabilities of them; the highest one is the answer.
 * The file is {precision}, {kilobytes:,.0f} kB, for ONNX opset {opset} and later; sha256 `{sha256}`.
 * {accuracy}
-* Made of {made_of}; version {version} of the lake.
+* Learned from {made_of}; version {version} of the lake.
 
 ```python
 import json, cv2, numpy as np, onnxruntime

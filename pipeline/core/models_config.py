@@ -47,7 +47,7 @@ class TrainSettings(Checked):
     reweigh_most: float = setting(
         10.0, "a picture counts at most so many times as much as the mean: few must not drown out all", low=1.0
     )
-    threads: int = setting(0, "CPU threads; 0: all", low=0)
+    threads: int = setting(0, "CPU threads; 0: as many as OMP_NUM_THREADS says, else one a core", low=0)
     device: str = setting("auto", "where torch runs", choices=("auto", "cpu", "cuda"))
     optimizer: str = setting(
         "auto",
