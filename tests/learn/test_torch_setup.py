@@ -9,7 +9,7 @@ from secondlook.pipeline.learn.torch_setup import threads
 
 
 @pytest.mark.parametrize(
-    ("asked", "expected"), [("3", 3), ("", os.cpu_count()), ("0", os.cpu_count()), ("4,2", os.cpu_count())]
+    ("asked", "expected"), [("1", 1), ("", os.cpu_count()), ("0", os.cpu_count()), ("4,2", os.cpu_count())]
 )
 def test_the_environment_is_heeded(asked: str, expected: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", asked)
