@@ -28,13 +28,14 @@ def device(wanted: str) -> torch.device:
 
 
 def cores(n: int) -> int:
-    """The threads of a setting: 0 is one a core."""
-    return n or os.cpu_count() or 1
+    """The threads of a setting: 0 is as many as OMP_NUM_THREADS says, else one a core."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").strip()
+    return n or (int(asked) if asked.isdecimal() else 0) or os.cpu_count() or 1
 
 
 @contextlib.contextmanager
 def threads(n: int) -> Iterator[int]:
-    """Run with n CPU threads (0: one a core), and with those of before afterwards; yields how many."""
+    """Run with `cores(n)` CPU threads, and with those of before afterwards; yields how many."""
     before = torch.get_num_threads()
     chosen = cores(n)
     torch.set_num_threads(chosen)
