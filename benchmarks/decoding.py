@@ -73,7 +73,7 @@ class RowGroups:
     def __init__(self, path: Path, pictures: Sequence[bytes]) -> None:
         pq.write_table(pa.table({"image": list(pictures)}), path, row_group_size=GROUP, compression="none")
         self.path, self.file = path, pq.ParquetFile(path)
-        self.sizes = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
+        self.sizes: Sequence[int] = [self.file.metadata.row_group(i).num_rows for i in range(self.file.num_row_groups)]
 
     def read(self, part: int) -> list[bytes]:
         """All pictures of a row group."""

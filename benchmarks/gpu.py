@@ -39,6 +39,7 @@ import torch  # noqa: E402
 from gpu_fits import Bench, share  # noqa: E402
 from gpu_plan import PLANS, Plan  # noqa: E402
 
+from secondlook.pipeline.learn.students.teachers import alone  # noqa: E402
 from secondlook.pipeline.learn.torch_setup import device  # noqa: E402
 
 PARTS = ("generalist", "specialists", "main", "ways", "others", "peer", "folds")
@@ -59,7 +60,7 @@ def tinyimagenet100(
         if "specialists" in parts:
             found["seeds"].append(gpu_specialists.measured(bench, plan, seed, rest))
         if parts & {"main", "ways", "others", "peer"}:
-            teach = gpu_students.teachers.alone(net)
+            teach = alone(net)
             found["students"] += gpu_students.measured(bench, plan, seed, labels, net, teach, parts)
     return found
 
@@ -80,7 +81,7 @@ def cifar10n(bench: Bench, plan: Plan, seeds: list[int], parts: set[str], choose
             net = gpu_specialists.generalist(bench, plan, seed, labels, f"generalist-{column}")
             within = Bench(bench.pictures, bench.where, bench.kept / column, bench.rows)
             within.kept.mkdir(exist_ok=True)
-            rows = gpu_students.measured(within, plan, seed, labels, net, gpu_students.teachers.alone(net), {"main"})
+            rows = gpu_students.measured(within, plan, seed, labels, net, alone(net), {"main"})
             rows[0]["seconds"] = bench.seconds[f"generalist-{column}-{seed}"]
             found["students"] += [one | {"labels": column} for one in rows]
     if "folds" in parts:

@@ -1,6 +1,7 @@
 """The generalist, the clusters that it confuses, specialists for them, and a control that spends the same on further generalists."""
 
 from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def fitted(
             made.append(Specialist(again, torch.tensor(sorted(classes))))
             continue
         one = specialists.fit(
-            net, classes, labels, rows, bench.n_classes, lambda order, recipe=recipe: bench.source(recipe, order),
+            net, classes, labels, rows, bench.n_classes, partial(bench.source, recipe),
             recipe, bench.where, soft=plan.soft, on_epoch=lambda epoch, losses: None,
         )  # fmt: skip
         bench.keep(file, one.net)
@@ -163,7 +164,7 @@ def loaded(bench: Bench, plan: Plan, seed: int) -> Array:
 def methods() -> list[str]:
     """Ways to find clusters that this machine has what it takes for."""
     try:
-        import sklearn  # type: ignore[import-untyped]  # noqa: F401 — a bare machine has none
+        import sklearn  # noqa: F401 — a bare machine has none
     except ImportError:
         return ["greedy"]
     return ["greedy", "covariance", "confusion"]

@@ -146,7 +146,7 @@ def pareto(made: list[dict[str, Any]], right: Array, held: dict[str, Array]) -> 
     certain[AXES.index("gap")] = sure_of_draws(gaps)
     for axis in ("conditional", "pgd_1", "forgotten"):  # as noisy as accuracy is: only what is sure there is sure here
         certain[AXES.index(axis)] &= certain[AXES.index("accuracy")]
-    return ~dominates(values, certain).any(axis=0)
+    return np.asarray(~dominates(values, certain).any(axis=0))
 
 
 def thinned(net: nn.Module, share: float, image_px: int) -> nn.Module:
