@@ -9,18 +9,31 @@ from secondlook.pipeline.report.formats import printable
 from secondlook.pipeline.report.frontier import words
 
 LONGEST = 60  # characters of a name from data
+LEAST = (
+    "64",
+    "multiply-adds",
+    "parameters",
+    "in clusters",
+    "attacked",
+    "95 %",
+    "worst group",
+)  # left out first where it is narrow
 
 
 def lines(frontier: Frontier, sentences: list[str]) -> None:
     """The table of all models, teachers first; notes; the gate; and `sentences` about who was picked."""
     out = console.out()
     has = {axis.name for axis in AXES if any(one.value(axis.name) == one.value(axis.name) for one in frontier.points)}
-    table = Table(box=None, pad_edge=False)
-    for number, heading in enumerate(_headings(has)):
-        table.add_column(heading, justify="right" if number else "left", no_wrap=True)
-    for one in frontier.points:
-        table.add_row(*(Text(printable(cell), _style(one)) for cell in _cells(one, has)))
+    hidden: list[str] = []
+    table = _table(frontier, has, hidden)
+    for heading in (one for one in LEAST if one in _headings(has)):
+        if out.measure(table).maximum < out.width:
+            break
+        hidden.append(heading)
+        table = _table(frontier, has, hidden)
     out.print(table)
+    if hidden:
+        out.print(f"in a wider terminal, with --json and on the page of --output: {', '.join(hidden)}", markup=False)
     out.print(
         f"{frontier.n:,} {frontier.pictures}; * on the frontier; latency of one and of 64 pictures, one thread",
         markup=False,
@@ -29,6 +42,18 @@ def lines(frontier: Frontier, sentences: list[str]) -> None:
         console.say(printable(note), style="yellow")
     for told in [words.headline(frontier), *words.gate(frontier), *sentences]:
         out.print(printable(told), markup=False)
+
+
+def _table(frontier: Frontier, has: set[str], hidden: list[str]) -> Table:
+    table = Table(box=None, pad_edge=False)
+    shown = [heading not in hidden for heading in _headings(has)]
+    for number, heading in enumerate(_headings(has)):
+        if shown[number]:
+            table.add_column(heading, justify="right" if number else "left", no_wrap=True)
+    for one in frontier.points:
+        cells = zip(_cells(one, has), shown, strict=True)
+        table.add_row(*(Text(printable(cell), _style(one)) for cell, there in cells if there))
+    return table
 
 
 def _headings(has: set[str]) -> list[str]:

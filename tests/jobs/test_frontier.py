@@ -119,8 +119,9 @@ def test_groups_that_few_pictures_have_are_not_told(made: Lake, summary: dict[st
 
 def test_what_was_measured_is_not_measured_again_and_reads_the_same(made: Lake, summary: dict[str, Any]) -> None:
     before = made.at()
-    again = frontier.run(made, SETTINGS)
-    assert made.at().id == before.id == again["version"]
+    again = frontier.run(made, SETTINGS, as_of=str(summary["version"]))
+    assert made.at().id == before.id
+    assert again["version"] == summary["version"]
     assert again["points"] == summary["points"]
     other = dataclasses.replace(SETTINGS, frontier=dataclasses.replace(SETTINGS.frontier, seed=8))
     assert frontier.inputs_of(other, before, verified=False) != frontier.inputs_of(SETTINGS, before, verified=False)
@@ -170,16 +171,17 @@ def test_the_command_exits_with_1_where_all_are_refused_and_0_where_the_margin_a
     file = tmp_path / "secondlook.toml"
     lines = ["[train]", *_toml(SETTINGS.train), "[bias]", "min_cell = 15", "[frontier]", *_toml(SETTINGS.frontier)]
     file.write_text("\n".join(lines))
-    status = cli.run(["frontier", "--lake", made.url, "--settings", str(file), "--under", "1s"])
+    command = ["frontier", "--lake", made.url, "--settings", str(file), "--as-of", str(summary["version"])]
+    status = cli.run([*command, "--under", "1s"])
     told = capsys.readouterr()
     assert "nothing to measure" in told.err
     assert status == (0 if summary["picked"] not in summary["refused"] else 1)
     assert f"under 1s: {summary['picked']}" in told.out
     assert "the next is " in told.out
     assert "is refused: site" in told.out
-    assert cli.run(["frontier", "--lake", made.url, "--settings", str(file), "--under", "1us"]) == 1
+    assert cli.run([*command, "--under", "1us"]) == 1
     assert "no student is under 1us" in capsys.readouterr().out
-    assert cli.run(["frontier", "--lake", made.url, "--settings", str(file), "--under", "5"]) == 2
+    assert cli.run([*command, "--under", "5"]) == 2
     assert "--under 5 has no unit" in capsys.readouterr().err
 
 
